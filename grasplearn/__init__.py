@@ -1,0 +1,1 @@
+"""One-shot grasp learning: the public API."""

@@ -1,0 +1,56 @@
+"""The errors GraspLearn raises on bad input.
+
+Every message is one sentence (or two) that names what is wrong and the fix or the valid choices;
+the command line prints it as it is and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GraspLearnError(Exception):
+    """Base of everything a user can cause and can mend."""
+
+
+class InvalidValueError(GraspLearnError, ValueError):
+    """A value is outside its documented range or has the wrong shape, type or unit."""
+
+
+class UnknownNameError(GraspLearnError, KeyError):
+    """A name (object, part, method, tier, ...) is not among the known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = list(known)
+        close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
+        super().__init__(f"no {kind} '{name}'; {hint}{len(choices)} known: {shown}")
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0])
+
+
+class FileFormatError(GraspLearnError):
+    """A file exists but does not hold what it should."""
+
+
+class AssetError(GraspLearnError):
+    """An object's mesh, URDF or description cannot be used."""
+
+
+class SceneError(GraspLearnError):
+    """No scene that meets the tier's conditions could be made."""
+
+
+class DemonstrationError(GraspLearnError):
+    """No physically verified demonstration was found for an object or part."""
+
+
+class NoGraspError(GraspLearnError):
+    """A policy found nothing to grasp in the picture."""
+
+
+class DisplayError(GraspLearnError):
+    """A window was asked for where there is no display."""
