@@ -1,0 +1,1 @@
+"""The simulator: the only place that imports pybullet; knows nothing of networks."""

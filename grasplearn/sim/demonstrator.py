@@ -1,0 +1,296 @@
+"""The scripted demonstrator: it may look into the simulator, finds a grasp on a named part, and
+believes only what physics confirms. It gives the demonstrations and is every table's ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from grasplearn.errors import DemonstrationError, SceneError, UnknownNameError
+from grasplearn.geometry import WORKSPACE_CENTER, grasp_height, heightmap, invert, transform
+from grasplearn.sim.arrange import HAND_CLEARANCE, Twin, Wish, free_grasps
+from grasplearn.sim.camera import overhead_camera, table_textures
+from grasplearn.sim.hand import approach_width
+from grasplearn.sim.object_folder import ObjectModel
+from grasplearn.sim.scenes import draw_twin, sample_scene
+from grasplearn.sim.world import World
+from grasplearn.types import (
+    MAX_WIDTH,
+    Array,
+    Demonstration,
+    Grasp,
+    Lesson,
+    Light,
+    Outcome,
+    PlacedObject,
+    SceneSpec,
+)
+
+# Opposite faces count when their normals are within this of the closing direction.
+MAX_FACE_ANGLE = np.deg2rad(30)
+MAX_CONTACT_WIDTH = MAX_WIDTH - 0.008
+# The start of a grasp lies this near to the height of the pads' middle, m.
+MAX_HEIGHT_ERROR = 0.015
+SAMPLES = 400
+CANDIDATES = 40
+# A candidate must lift the lone object as it is and with these errors (m, m, rad).
+PERTURBATIONS = ((0.0, 0.0, 0.0), (0.004, 0.003, 0.10), (-0.004, -0.003, -0.10))
+SCENE_TRIES = 4
+
+
+@dataclass(frozen=True)
+class _Found:
+    part: str
+    grasp: Grasp  # with the object at its canonical place
+    T_object_grasp: Array
+
+
+def demonstrate(
+    world: World,
+    model: ObjectModel,
+    others: Sequence[ObjectModel],
+    rng: np.random.Generator,
+    *,
+    part: str | None = None,
+    pose_index: int | None = None,
+    look_alike: bool = False,
+    sensor: bool = True,
+) -> Lesson:
+    """Shows once how to grasp an object, in a scene of tier ``same`` or ``alike``.
+
+    Args:
+        world: used for trying; left without a scene.
+        model: the object. others: what its neighbours are drawn from.
+        part: at which named part; any graspable one by default.
+        pose_index: in which stable pose; drawn by probability by default.
+        look_alike: a twin stands in the scene too.
+
+    Raises:
+        DemonstrationError: no grasp there survived the physical test.
+        UnknownNameError: the object has no such part.
+    """
+    if part is not None and part not in model.parts:
+        raise UnknownNameError(f"part of {model.object_id}", part, model.parts)
+    wanted = [part] if part is not None else list(rng.permutation(model.graspable))
+    poses = _pose_order(model, rng) if pose_index is None else [pose_index]
+    twin = draw_twin(model, is_colorful(model), rng) if look_alike else None
+    tier = "alike" if look_alike else "same"
+    for pose in poses:
+        for name in wanted:
+            for found in find_grasps(world, model, pose, str(name), rng):
+                if not _sturdy(world, model, pose, found):
+                    continue
+                lesson = _show(world, model, pose, found, others, tier, twin, sensor, rng)
+                if lesson is not None:
+                    return lesson
+    raise DemonstrationError(
+        f"no grasp on {model.object_id} ({', '.join(map(str, wanted))}) could be lifted, held and "
+        f"shaken; its graspable parts are: {', '.join(model.graspable)}"
+    )
+
+
+def find_grasps(
+    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
+) -> Iterator[_Found]:
+    """Antipodal grasps from above on a part of the lone object, in random order, at most CANDIDATES.
+
+    The height follows from a noise-free picture by the rule that policies use too.
+    """
+    scene = _alone(model, pose_index)
+    world.reset(scene)
+    view = heightmap(world.observe())
+    T_world_object = world.T_world_object(0)
+    surface = model.surface
+    points = transform(T_world_object, surface.points)
+    normals = surface.normals @ T_world_object[:3, :3].T
+    on_part = surface.part == model.parts.index(part)
+    sides = np.flatnonzero(on_part & (np.abs(normals[:, 2]) < np.sin(np.deg2rad(40))))
+    if not len(sides):
+        return
+    given = 0
+    for start in rng.choice(sides, size=min(SAMPLES, 4 * len(sides))):
+        inward = -normals[start, :2] / np.linalg.norm(normals[start, :2])
+        for width in _contact_widths(points, normals, points[start], inward):
+            middle = points[start, :2] + inward * width / 2
+            yaw = float(np.arctan2(inward[1], inward[0]))
+            z = grasp_height(view, middle, yaw, width + 0.006)
+            center = np.array([*middle, z])
+            if abs(points[start, 2] - z) > MAX_HEIGHT_ERROR:
+                continue
+            if model.part_at(transform(invert(T_world_object), center)) != part:
+                continue
+            grasp = Grasp(center, yaw, approach_width(width))
+            if world.clearance(grasp) < HAND_CLEARANCE / 2:
+                continue
+            yield _Found(part, grasp, invert(T_world_object) @ grasp.T_world_grasp)
+            given += 1
+            if given >= CANDIDATES:
+                return
+            world.reset(scene)
+
+
+def _contact_widths(points: Array, normals: Array, start: Array, inward: Array) -> list[float]:
+    """Distances (m) from a side face along ``inward`` to faces that look the other way.
+
+    The nearest and the farthest that the hand can span: a wall, and the whole of a hollow thing.
+    """
+    offset = points[:, :2] - start[:2]
+    along = offset @ inward
+    across = offset @ np.array([-inward[1], inward[0]])
+    opposite = normals[:, :2] @ inward > np.cos(MAX_FACE_ANGLE)
+    near = (np.abs(across) < 0.008) & (np.abs(points[:, 2] - start[2]) < 0.012)
+    reached = along[near & opposite & (along > 0.002)]
+    if not len(reached):
+        return []
+    nearest, farthest = float(reached.min()), float(reached.max())
+    widths = [nearest] if farthest - nearest < 0.004 else [nearest, farthest]
+    return [w for w in widths if w <= MAX_CONTACT_WIDTH]
+
+
+def _sturdy(world: World, model: ObjectModel, pose_index: int, found: _Found) -> bool:
+    scene = _alone(model, pose_index)
+    for dx, dy, turn in PERTURBATIONS:
+        world.reset(scene)
+        g = found.grasp
+        center = g.center_world + np.array([dx, dy, 0.0])
+        if world.execute(Grasp(center, g.yaw + turn, g.width)).outcome is not Outcome.LIFTED:
+            return False
+    return True
+
+
+def _show(
+    world: World,
+    model: ObjectModel,
+    pose_index: int,
+    found: _Found,
+    others: Sequence[ObjectModel],
+    tier: str,
+    twin: Twin | None,
+    sensor: bool,
+    rng: np.random.Generator,
+) -> Lesson | None:
+    wish = Wish(model, pose_index, others, twin, (found.T_object_grasp,), found.grasp.width, sensor)
+    for _ in range(SCENE_TRIES):
+        try:
+            scene = sample_scene(world, wish, tier, rng)
+        except SceneError:
+            return None
+        world.reset(scene)
+        T_world_object = world.T_world_object(0)
+        free = free_grasps(world, wish)
+        if not free:
+            continue
+        observation = world.observe()
+        report = world.execute(free[0])
+        if report.outcome is Outcome.LIFTED and report.object_index == 0:
+            return Lesson(
+                demonstration=Demonstration(observation, free[0]),
+                object_id=model.object_id,
+                part=found.part,
+                scene=scene,
+                T_object_grasp=invert(T_world_object) @ free[0].T_world_grasp,
+                pose_index=pose_index,
+            )
+    return None
+
+
+def replay(
+    world: World, lesson: Lesson, scene: SceneSpec, rng: np.random.Generator
+) -> Grasp | None:
+    """The ceiling: the grasp a demonstrator who sees the simulator's state would choose.
+
+    On the demonstrated object: the demonstrated grasp or one equal to it by symmetry, whichever the
+    hand has most room for. On a kin: a grasp on the same part, tried out in the very scene first.
+    The world is left reset to ``scene``.
+    """
+    model = world.catalogue.get(scene.objects[0].object_id)
+    width = lesson.demonstration.grasp.width
+    world.reset(scene)
+    if model.object_id == lesson.object_id:
+        poses = equal_grasps(model, lesson.T_object_grasp)
+        wish = Wish(model, lesson.pose_index, (), None, poses, width)
+        free = free_grasps(world, wish)
+        room = [world.clearance(g) for g in free]
+        order = np.argsort(room)[::-1] if free else []
+        best = next((free[i] for i in order if world.reachable(free[i])), None)
+        world.reset(scene)
+        return best
+    pose_index = kin_pose(lesson, world, model)
+    known = kin_grasps(world, lesson, model)
+    for T_object_grasp, width in (*known, *_fresh(world, model, pose_index, lesson.part, rng)):
+        world.reset(scene)
+        places = equal_grasps(model, T_object_grasp)
+        wish = Wish(model, pose_index, (), None, places, width)
+        for grasp in free_grasps(world, wish)[:2]:
+            report = world.execute(grasp)
+            world.reset(scene)
+            if report.outcome is Outcome.LIFTED and report.object_index == 0:
+                return grasp
+    world.reset(scene)
+    return None
+
+
+def kin_grasps(world: World, lesson: Lesson, kin: ObjectModel) -> list[tuple[Array, float]]:
+    """A grasp (pose in the kin's frame, width in m) on its same part that physics confirms.
+
+    Empty if none was found. Depends on nothing but the part and the pose; found once per world.
+    """
+    pose_index = kin_pose(lesson, world, kin)
+    key = (kin.object_id, lesson.part, pose_index)
+    if key not in world.memo:
+        rng = np.random.default_rng(0)
+        found = find_grasps(world, kin, pose_index, lesson.part, rng)
+        sturdy = (f for f in found if _sturdy(world, kin, pose_index, f))
+        world.memo[key] = [(f.T_object_grasp, f.grasp.width) for f in islice(sturdy, 1)]
+    return list(world.memo[key])
+
+
+def _fresh(
+    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
+) -> Iterator[tuple[Array, float]]:
+    for found in islice(find_grasps(world, model, pose_index, part, rng), 8):
+        yield found.T_object_grasp, found.grasp.width
+
+
+def equal_grasps(model: ObjectModel, T_object_grasp: Array) -> list[Array]:
+    """The grasp in every place that the object's symmetry makes equal to it."""
+    turns = model.symmetry_rotations
+    out = np.tile(T_object_grasp, (len(turns), 1, 1))
+    out[:, :3, :] = turns @ T_object_grasp[:3, :]
+    return list(out)
+
+
+def kin_pose(lesson: Lesson, world: World, kin: ObjectModel) -> int:
+    """Which of the kin's stable poses has the same side up as the demonstrated one."""
+    shown = world.catalogue.get(lesson.object_id).stable_poses[lesson.pose_index]
+    up = Rotation.from_quat(shown.quaternion).inv().apply([0, 0, 1])
+    ups = [Rotation.from_quat(p.quaternion).inv().apply([0, 0, 1]) for p in kin.stable_poses]
+    return int(np.argmax([u @ up for u in ups]))
+
+
+def is_colorful(model: ObjectModel) -> bool:
+    """Whether a turn of hues would show: the texture's mean chroma is above 40 of 255."""
+    picture = cv2.imread(str(model.folder / "texture.png")).astype(int)
+    return bool((picture.max(axis=2) - picture.min(axis=2)).mean() > 40)
+
+
+def _alone(model: ObjectModel, pose_index: int) -> SceneSpec:
+    pose = model.stable_poses[pose_index]
+    return SceneSpec(
+        objects=(PlacedObject(model.object_id, (*WORKSPACE_CENTER, pose.height), pose.quaternion),),
+        camera=overhead_camera(),
+        light=Light(shadow=False),
+        table_texture=next(iter(table_textures())),
+        table_tint=(1.0, 1.0, 1.0),
+        sensor_seed=None,
+    )
+
+
+def _pose_order(model: ObjectModel, rng: np.random.Generator) -> list[int]:
+    weights = np.array([p.probability for p in model.stable_poses])
+    return list(rng.choice(len(weights), len(weights), replace=False, p=weights / weights.sum()))

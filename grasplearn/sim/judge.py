@@ -1,0 +1,92 @@
+"""What counts as a success; the written definition is docs/METRIC.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from grasplearn.geometry import invert, pose_matrix
+from grasplearn.sim.demonstrator import equal_grasps
+from grasplearn.sim.object_folder import ObjectModel
+from grasplearn.types import Array, Grasp, GraspReport, Lesson, Outcome, SceneSpec
+
+MAX_POSITION_ERROR = 0.02
+MAX_YAW_ERROR = np.deg2rad(30)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``success`` is ``lifted`` and ``on_part``; the errors are against the nearest correct grasp.
+
+    Attributes:
+        position_error: m, in the table's plane. yaw_error: rad, between jaw lines.
+            Both None for a kin, which has no demonstrated grasp of its own, and without a grasp.
+    """
+
+    outcome: Outcome
+    success: bool
+    lifted: bool
+    on_part: bool
+    position_error: float | None
+    yaw_error: float | None
+
+
+def judge(
+    lesson: Lesson, model: ObjectModel, scene: SceneSpec, grasp: Grasp | None, report: GraspReport
+) -> Verdict:
+    """Judges an executed grasp.
+
+    Args:
+        lesson: what was shown. model: the object to be lifted in ``scene``, its first.
+        grasp: what was predicted, or None. report: what came of it.
+    """
+    outcome = report.outcome
+    if outcome is Outcome.LIFTED and report.object_index != 0:
+        outcome = Outcome.WRONG_OBJECT
+    lifted = outcome is Outcome.LIFTED
+    if grasp is None:
+        return Verdict(outcome, False, False, False, None, None)
+    target = scene.objects[0]
+    T_object_grasp = invert(pose_matrix(target.position, target.quaternion)) @ grasp.T_world_grasp
+    if model.object_id != lesson.object_id:
+        on_part = near_part(model, T_object_grasp[:3, 3], lesson.part)
+        return Verdict(outcome, lifted and on_part, lifted, on_part, None, None)
+    position_error, yaw_error = grasp_error(
+        model, lesson.T_object_grasp, T_object_grasp, target_up(scene)
+    )
+    on_part = position_error < MAX_POSITION_ERROR and yaw_error < MAX_YAW_ERROR
+    return Verdict(outcome, lifted and on_part, lifted, on_part, position_error, yaw_error)
+
+
+def target_up(scene: SceneSpec) -> Array:
+    """(3,) the world's up in the taught object's frame."""
+    target = scene.objects[0]
+    return pose_matrix(target.position, target.quaternion)[2, :3]
+
+
+def grasp_error(
+    model: ObjectModel, T_object_shown: Array, T_object_grasp: Array, up_object: Array
+) -> tuple[float, float]:
+    """Distance (m) and angle (rad) to the nearest grasp that symmetry makes equal to the shown one.
+
+    The distance is taken in the table's plane: a top-down grasp's height follows from the picture.
+    Nearest is what is least in units of the two tolerances; jaws may be turned by half a turn.
+    """
+    shown = np.stack(equal_grasps(model, T_object_shown))
+    offset = shown[:, :3, 3] - T_object_grasp[:3, 3]
+    flat = offset - np.outer(offset @ up_object, up_object)
+    distance = np.linalg.norm(flat, axis=1)
+    cosine = np.abs(shown[:, :3, 0] @ T_object_grasp[:3, 0])
+    angle = np.arccos(np.clip(cosine, 0, 1))
+    # An equal grasp that would come from below the table is none.
+    from_above = -(shown[:, :3, 2] @ up_object) > np.cos(np.deg2rad(15))
+    cost = np.maximum(distance / MAX_POSITION_ERROR, angle / MAX_YAW_ERROR)
+    best = int(np.argmin(np.where(from_above, cost, np.inf)))
+    return float(distance[best]), float(angle[best])
+
+
+def near_part(model: ObjectModel, point_object: Array, part: str) -> bool:
+    """Whether the nearest surface belongs to the part and is no farther than the tolerance."""
+    distance, _ = model.surface.tree.query(point_object)
+    return bool(distance < MAX_POSITION_ERROR and model.part_at(point_object) == part)
