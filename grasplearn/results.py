@@ -1,0 +1,110 @@
+"""The files an evaluation leaves: ``results.jsonl``, a row a trial, and ``summary.json``."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from grasplearn.errors import FileFormatError
+from grasplearn.files import write_json
+from grasplearn.statistics import paired_differences, rates
+from grasplearn.tiers import TIERS
+from grasplearn.types import TrialResult
+
+RESULTS, SUMMARY = "results.jsonl", "summary.json"
+# The only fields in which two runs of one seed may differ.
+TIME_FIELDS = ("teach_time_s", "predict_time_s", "execute_time_s")
+PACKAGES = ("grasplearn", "pybullet", "numpy", "opencv-python-headless", "trimesh", "coacd")
+
+Row = dict[str, Any]
+Key = tuple[str, str, str, int, int]  # method, tier, object, demonstration, trial
+
+
+def to_row(result: TrialResult) -> Row:
+    row = asdict(result)
+    row["outcome"] = result.outcome.value
+    return row
+
+
+def row_key(row: Row) -> Key:
+    return (row["method"], row["tier"], row["object"], row["demonstration"], row["trial"])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All whole rows; a last line that a crash tore off is cut away from the file.
+
+    Raises:
+        FileFormatError: a line that is not the last one is no JSON.
+    """
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) != len(text):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except json.JSONDecodeError as error:
+        raise FileFormatError(f"{path} holds a broken row ({error}); delete that line") from error
+
+
+def summarize(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Reads the rows of a run; writes and returns its summary."""
+    rows = read_rows(folder / RESULTS)
+    methods, tiers = list(settings["methods"]), list(TIERS)
+    rows.sort(key=lambda r: (methods.index(r["method"]), tiers.index(r["tier"]), row_key(r)))
+    summary = {
+        "rows": rates(rows),
+        "paired": paired_differences(rows),
+        "outcomes": _outcomes(rows),
+        "settings": settings,
+        "command": " ".join(["grasplearn", *sys.argv[1:]]),
+        "commit": commit(),
+        "versions": versions(),
+        "seed": settings["seed"],
+    }
+    write_json(folder / SUMMARY, summary)
+    return summary
+
+
+def _outcomes(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, int]]]:
+    """method -> tier -> outcome -> count."""
+    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for row in rows:
+        counts[row["method"]][row["tier"]][row["outcome"]] += 1
+    return {m: {t: dict(c) for t, c in tiers.items()} for m, tiers in counts.items()}
+
+
+def commit() -> str:
+    """The checkout's commit, or "" where the package is installed without one."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,1 @@
+"""Pictures, videos, tables and pages of what happened; reads results, never a simulator."""
