@@ -8,7 +8,7 @@ beyond it stays inside.
 from __future__ import annotations
 
 import zlib
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -51,7 +51,10 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
         render_mode: ``rgb_array`` (a view from the side) or ``human`` (PyBullet's window).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 15}
+    metadata = {  # noqa: RUF012 gymnasium declares it so
+        "render_modes": ["rgb_array", "human"],
+        "render_fps": 15,
+    }
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
             self._objects = list(self._catalogue.select(split=split))
         self._tier = tier
         self.render_mode = render_mode
-        self.observation_space = spaces.Dict(
+        self.observation_space: spaces.Space[Any] = spaces.Dict(
             {
                 "rgb": spaces.Box(0, 255, (CAMERA_SIDE, CAMERA_SIDE, 3), np.uint8),
                 "depth": spaces.Box(0.0, 10.0, (CAMERA_SIDE, CAMERA_SIDE), np.float32),
@@ -142,7 +145,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
         self._observation = None
         return observed, float(verdict.success), True, False, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """A (H, W, 3) uint8 picture in mode ``rgb_array``; updates the window in ``human``."""
         if self.render_mode == "human" and self._window is not None:
             self._window(self._world, "rest")

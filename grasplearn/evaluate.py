@@ -214,7 +214,9 @@ def _make_lesson(
     rng = np.random.default_rng(zlib.crc32(key.encode()))
     others = neighbours_of(world.catalogue, model)
     try:
-        save_lesson(folder, demonstrate(world, model, others, rng, look_alike=look_alike))
+        kin = world.catalogue.kin_of(object_id)
+        lesson = demonstrate(world, model, others, rng, kin=kin, look_alike=look_alike)
+        save_lesson(folder, lesson)
     except DemonstrationError as error:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / FAILED, {"message": str(error)})

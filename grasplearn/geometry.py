@@ -211,7 +211,7 @@ def strip_heights(view: Heightmap, xy_world: ArrayLike, yaw: float, width: float
     ys = y + a * np.sin(yaw) + b * np.cos(yaw)
     cells = np.rint(view.to_pixels(np.stack([xs, ys], -1))).astype(int).reshape(-1, 2)
     cells = cells[((cells >= 0) & (cells < view.side)).all(axis=1)]
-    return view.height[cells[:, 1], cells[:, 0]].astype(np.float64)
+    return np.asarray(view.height[cells[:, 1], cells[:, 0]], dtype=np.float64)
 
 
 def center_height(top: float) -> float:

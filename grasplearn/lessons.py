@@ -1,4 +1,4 @@
-"""A lesson on disk: the demonstration as anybody may see it, and apart from it what only judges may."""
+"""A lesson on disk: the demonstration for all to see, and apart from it what only judges may."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import json
 import struct
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,13 +243,12 @@ def _decode(path: Path, data: bytes) -> NDArray[Any]:
     if size is None:
         raise FileFormatError(f"{path} is not a PNG, JPEG, TIFF or .npy file, or it is damaged")
     _check_side(path, *size)
-    # Decoders fill what is missing of a file that was cut off with grey.
-    whole = b"IEND" in data[-64:] if data.startswith(b"\x89PNG") else True
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        picture = None
-    if picture is None or not whole:
+    picture = None
+    # The decoder would print its own complaint, or fill what is missing with grey.
+    if not data.startswith(b"\x89PNG") or _png_is_whole(data):
+        with suppress(cv2.error):
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
         raise FileFormatError(f"{path} cannot be decoded: it is damaged or cut off; save it again")
     return np.asarray(picture)
 
@@ -282,6 +282,19 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
     except struct.error:
         return None
     return None
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether every chunk has its checksum and the last one is there."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if data[end : end + 4] != zlib.crc32(data[at + 4 : end]).to_bytes(4, "big"):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

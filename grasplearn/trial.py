@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grasplearn.errors import NoGraspError
+from grasplearn.errors import NoGraspError, SceneError
 from grasplearn.policies import POLICIES
 from grasplearn.policies.base import Grasper
 from grasplearn.sim.arrange import Twin, Wish
-from grasplearn.sim.demonstrator import equal_grasps, kin_pose, replay
+from grasplearn.sim.demonstrator import equal_grasps, kin_grasps, kin_pose, replay
 from grasplearn.sim.judge import judge
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.scenes import sample_scene
@@ -78,10 +78,11 @@ def trial_scene(
     twin = None
     if TIERS[tier].other_member:
         model, (shown_grasp, width) = _graspable_kin(world, lesson, rng)
-        pose = kin_pose(lesson, world, model)
+        shown = world.catalogue.get(lesson.object_id)
+        pose = kin_pose(shown, lesson.pose_index, model)
     if TIERS[tier].look_alike:
-        shown = lesson.scene.objects[1]
-        twin = Twin(shown.scale, shown.hue_shift)
+        look_alike = lesson.scene.objects[1]
+        twin = Twin(look_alike.scale, look_alike.hue_shift)
     wish = Wish(model, pose, others, twin, equal_grasps(model, shown_grasp), width)
     return sample_scene(world, wish, tier, rng)
 
@@ -90,10 +91,12 @@ def _graspable_kin(
     world: World, lesson: Lesson, rng: np.random.Generator
 ) -> tuple[ObjectModel, tuple[Array, float]]:
     """Another member of the category whose same part can be grasped at all, and that grasp."""
+    shown = world.catalogue.get(lesson.object_id)
     kin = world.catalogue.kin_of(lesson.object_id)
     for index in rng.permutation(len(kin)):
-        for known in kin_grasps(world, lesson, kin[int(index)]):
-            return kin[int(index)], known
+        other = kin[int(index)]
+        for known in kin_grasps(world, shown, lesson.pose_index, lesson.part, other):
+            return other, known
     raise SceneError(
         f"no kin of {lesson.object_id} in its split can be grasped by its {lesson.part}"
     )

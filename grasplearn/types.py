@@ -2,7 +2,7 @@
 
 Frames are right-handed. ``world``: z up, the table top is z = 0, the robot's base is at the origin
 and looks along +x. ``cam``: OpenCV's, x right, y down, z forward. ``object``: the mesh file's own.
-``T_a_b`` maps coordinates in b to a. Lengths are metres, angles radians, unless a name says otherwise.
+``T_a_b`` maps coordinates in b to a. Lengths are metres and angles radians unless a name tells.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class Camera:
         for side in (self.width, self.height):
             if not low <= side <= high:
                 raise InvalidValueError(
-                    f"a picture's sides must be {low} to {high} pixels, got {self.width} x {self.height}"
+                    f"a picture's sides must be {low} to {high} pixels, "
+                    f"got {self.width} x {self.height}"
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -254,8 +255,8 @@ class Outcome(StrEnum):
 _ADVICE = {
     Outcome.LIFTED: "the taught object was lifted 15 cm, held 2 s and survived the shake",
     Outcome.MISSED: "the jaws closed on nothing: check the predicted position against the picture",
-    Outcome.SLIPPED: "the object was held and lost: grasp nearer its centre of mass, or wider and flatter",
-    Outcome.WRONG_OBJECT: "something else was lifted: the taught object was not told from its neighbours",
+    Outcome.SLIPPED: "the object was held and lost: grasp nearer its centre of mass",
+    Outcome.WRONG_OBJECT: "something else was lifted: the taught object was mistaken",
     Outcome.UNREACHABLE: "the arm cannot reach the grasp: keep it inside the workspace",
     Outcome.COLLIDED: "the hand hit something on its way down: open wider or turn the jaws",
     Outcome.NO_GRASP: "the policy found nothing to grasp in the picture",
@@ -275,10 +276,17 @@ class PlacedObject:
     """
 
     object_id: str
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
+    position: tuple[float, ...]
+    quaternion: tuple[float, ...]
     scale: float = 1.0
     hue_shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, size in (("position", 3), ("quaternion", 4)):
+            value = _finite(name, getattr(self, name), (size,))
+            object.__setattr__(self, name, tuple(float(v) for v in value))
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise InvalidValueError(f"scale must be above 0, got {self.scale}")
 
 
 @dataclass(frozen=True)
@@ -367,7 +375,7 @@ class GraspReport:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One trial: which policy meets which scene after which lesson. ``seed`` makes it repeatable."""
+    """One trial: which policy meets which scene after which lesson; ``seed`` repeats it."""
 
     method: str
     tier: str

@@ -19,7 +19,7 @@ from grasplearn.types import Array, Camera, Grasp, Light, PlacedObject
 TARGET_REACH = 0.11
 NEIGHBOUR_REACH = 0.19
 MARGIN = 0.03
-# Room for a finger (18 mm) and the jaws' extra opening (12 mm) between the taught object and others.
+# Room beside the taught object for a finger (18 mm) and the jaws' extra opening (12 mm).
 TARGET_GAP = 0.035
 NEIGHBOUR_GAP = 0.008
 TOUCH_GAP = 0.006
@@ -68,7 +68,7 @@ class Wish:
 
 
 def free_grasps(world: World, wish: Wish) -> list[Grasp]:
-    """Those of the wish's grasps that point down and that the hand has room for, as things stand."""
+    """Those of the wish's grasps that point down and that the hand has room for now."""
     T_world_object = world.T_world_object(0)
     grasps = [_flattened(T_world_object @ T, wish.grasp_width) for T in wish.grasps_object]
     return [g for g in grasps if g is not None and world.clearance(g) > HAND_CLEARANCE]

@@ -22,6 +22,7 @@ from grasplearn.geometry import WORKSPACE_CENTER, invert, look_at
 from grasplearn.sim import robot
 from grasplearn.sim.bodies import Body, Pose, load_body
 from grasplearn.sim.client import Client, muted
+from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import Catalogue
 from grasplearn.types import Array, Camera, Light, Observation, PlacedObject, SceneSpec
 
@@ -139,7 +140,7 @@ class Eye:
                 model = self._catalogue.get(placed.object_id)
                 body = load_body(client, model, placed, visual=True)
                 if placed.hue_shift:
-                    turned = self._shifted(model.folder / "texture.png", placed.hue_shift)
+                    turned = self._shifted(model, placed.hue_shift)
                     texture = client.loadTexture(str(turned))
                     client.changeVisualShape(body.id, -1, textureUniqueId=texture)
                 self._bodies.append(body)
@@ -193,11 +194,10 @@ class Eye:
             rgb, depth = sense(rgb, depth, np.random.default_rng(scene.sensor_seed))
         return Observation(rgb, depth, scene.camera)
 
-    def _shifted(self, texture: Path, angle: float) -> Path:
-        path = Path(self._scratch.name) / f"{texture.parent.name}-{angle:.6f}.png"
+    def _shifted(self, model: ObjectModel, angle: float) -> Path:
+        path = Path(self._scratch.name) / f"{model.object_id}-{angle:.6f}.png"
         if not path.exists():
-            picture = cv2.imread(str(texture), cv2.IMREAD_COLOR_RGB).astype(np.float64)
-            turned = np.clip(picture @ hue_rotation(angle).T, 0, 255).astype(np.uint8)
+            turned = np.clip(model.texture() @ hue_rotation(angle).T, 0, 255).astype(np.uint8)
             cv2.imwrite(str(path), cv2.cvtColor(turned, cv2.COLOR_RGB2BGR))
         return path
 

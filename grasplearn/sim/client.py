@@ -1,4 +1,4 @@
-"""A PyBullet connection of its own, closed reliably; every other module of ``sim`` goes through it."""
+"""A PyBullet connection of its own, closed reliably; all of ``sim`` goes through it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,10 @@ class Client:
 
     @property
     def connected(self) -> bool:
-        return self._id >= 0
+        return bool(self._id >= 0)
 
     def close(self) -> None:
         if self._id >= 0:
-            try:
+            with suppress(pybullet.error):  # the user may have closed the window
                 pybullet.disconnect(physicsClientId=self._id)
-            except pybullet.error:
-                pass  # the user closed the window
             self._id = -1

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
-import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -40,6 +39,7 @@ SAMPLES = 400
 CANDIDATES = 40
 # A candidate must lift the lone object as it is and with these errors (m, m, rad).
 PERTURBATIONS = ((0.0, 0.0, 0.0), (0.004, 0.003, 0.10), (-0.004, -0.003, -0.10))
+TRIED = 8
 SCENE_TRIES = 4
 
 
@@ -58,6 +58,7 @@ def demonstrate(
     *,
     part: str | None = None,
     pose_index: int | None = None,
+    kin: Sequence[ObjectModel] = (),
     look_alike: bool = False,
     sensor: bool = True,
 ) -> Lesson:
@@ -68,6 +69,8 @@ def demonstrate(
         model: the object. others: what its neighbours are drawn from.
         part: at which named part; any graspable one by default.
         pose_index: in which stable pose; drawn by probability by default.
+        kin: if there are any, the same part must be graspable on one of them too; where no part
+            is, that wish is dropped.
         look_alike: a twin stands in the scene too.
 
     Raises:
@@ -76,20 +79,23 @@ def demonstrate(
     """
     if part is not None and part not in model.parts:
         raise UnknownNameError(f"part of {model.object_id}", part, model.parts)
-    wanted = [part] if part is not None else list(rng.permutation(model.graspable))
+    wanted = [part] if part is not None else [str(p) for p in rng.permutation(model.graspable)]
     poses = _pose_order(model, rng) if pose_index is None else [pose_index]
+    ways = list(product(poses, wanted))
     twin = draw_twin(model, is_colorful(model), rng) if look_alike else None
     tier = "alike" if look_alike else "same"
-    for pose in poses:
-        for name in wanted:
-            for found in find_grasps(world, model, pose, str(name), rng):
+    for with_kin in (True, False) if kin else (False,):
+        for pose, name in ways:
+            if with_kin and not any(kin_grasps(world, model, pose, name, k) for k in kin):
+                continue
+            for found in islice(find_grasps(world, model, pose, name, rng), TRIED):
                 if not _sturdy(world, model, pose, found):
                     continue
                 lesson = _show(world, model, pose, found, others, tier, twin, sensor, rng)
                 if lesson is not None:
                     return lesson
     raise DemonstrationError(
-        f"no grasp on {model.object_id} ({', '.join(map(str, wanted))}) could be lifted, held and "
+        f"no grasp on {model.object_id} ({', '.join(wanted)}) could be lifted, held and "
         f"shaken; its graspable parts are: {', '.join(model.graspable)}"
     )
 
@@ -97,7 +103,7 @@ def demonstrate(
 def find_grasps(
     world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
 ) -> Iterator[_Found]:
-    """Antipodal grasps from above on a part of the lone object, in random order, at most CANDIDATES.
+    """Antipodal grasps from above on a part of the lone object, drawn at random.
 
     The height follows from a noise-free picture by the rule that policies use too.
     """
@@ -216,12 +222,13 @@ def replay(
         wish = Wish(model, lesson.pose_index, (), None, poses, width)
         free = free_grasps(world, wish)
         room = [world.clearance(g) for g in free]
-        order = np.argsort(room)[::-1] if free else []
-        best = next((free[i] for i in order if world.reachable(free[i])), None)
+        ranked = sorted(zip(room, free, strict=True), key=lambda pair: -pair[0])
+        best = next((grasp for _, grasp in ranked if world.reachable(grasp)), None)
         world.reset(scene)
         return best
-    pose_index = kin_pose(lesson, world, model)
-    known = kin_grasps(world, lesson, model)
+    shown = world.catalogue.get(lesson.object_id)
+    pose_index = kin_pose(shown, lesson.pose_index, model)
+    known = kin_grasps(world, shown, lesson.pose_index, lesson.part, model)
     for T_object_grasp, width in (*known, *_fresh(world, model, pose_index, lesson.part, rng)):
         world.reset(scene)
         places = equal_grasps(model, T_object_grasp)
@@ -235,16 +242,20 @@ def replay(
     return None
 
 
-def kin_grasps(world: World, lesson: Lesson, kin: ObjectModel) -> list[tuple[Array, float]]:
+def kin_grasps(
+    world: World, shown: ObjectModel, shown_pose: int, part: str, kin: ObjectModel
+) -> list[tuple[Array, float]]:
     """A grasp (pose in the kin's frame, width in m) on its same part that physics confirms.
 
     Empty if none was found. Depends on nothing but the part and the pose; found once per world.
     """
-    pose_index = kin_pose(lesson, world, kin)
-    key = (kin.object_id, lesson.part, pose_index)
+    pose_index = kin_pose(shown, shown_pose, kin)
+    if part not in kin.parts:
+        return []
+    key = (kin.object_id, part, pose_index)
     if key not in world.memo:
         rng = np.random.default_rng(0)
-        found = find_grasps(world, kin, pose_index, lesson.part, rng)
+        found = islice(find_grasps(world, kin, pose_index, part, rng), TRIED)
         sturdy = (f for f in found if _sturdy(world, kin, pose_index, f))
         world.memo[key] = [(f.T_object_grasp, f.grasp.width) for f in islice(sturdy, 1)]
     return list(world.memo[key])
@@ -265,17 +276,20 @@ def equal_grasps(model: ObjectModel, T_object_grasp: Array) -> list[Array]:
     return list(out)
 
 
-def kin_pose(lesson: Lesson, world: World, kin: ObjectModel) -> int:
-    """Which of the kin's stable poses has the same side up as the demonstrated one."""
-    shown = world.catalogue.get(lesson.object_id).stable_poses[lesson.pose_index]
-    up = Rotation.from_quat(shown.quaternion).inv().apply([0, 0, 1])
-    ups = [Rotation.from_quat(p.quaternion).inv().apply([0, 0, 1]) for p in kin.stable_poses]
-    return int(np.argmax([u @ up for u in ups]))
+def kin_pose(shown: ObjectModel, shown_pose: int, kin: ObjectModel) -> int:
+    """Which of the kin's stable poses has the same side up as the shown object's."""
+    up = _up_object(shown, shown_pose)
+    return int(np.argmax([_up_object(kin, i) @ up for i in range(len(kin.stable_poses))]))
+
+
+def _up_object(model: ObjectModel, pose_index: int) -> Array:
+    quaternion = model.stable_poses[pose_index].quaternion
+    return np.asarray(Rotation.from_quat(quaternion).inv().apply([0, 0, 1]))
 
 
 def is_colorful(model: ObjectModel) -> bool:
     """Whether a turn of hues would show: the texture's mean chroma is above 40 of 255."""
-    picture = cv2.imread(str(model.folder / "texture.png")).astype(int)
+    picture = model.texture().astype(int)
     return bool((picture.max(axis=2) - picture.min(axis=2)).mean() > 40)
 
 
@@ -293,4 +307,5 @@ def _alone(model: ObjectModel, pose_index: int) -> SceneSpec:
 
 def _pose_order(model: ObjectModel, rng: np.random.Generator) -> list[int]:
     weights = np.array([p.probability for p in model.stable_poses])
-    return list(rng.choice(len(weights), len(weights), replace=False, p=weights / weights.sum()))
+    order = rng.choice(len(weights), len(weights), replace=False, p=weights / weights.sum())
+    return [int(i) for i in order]

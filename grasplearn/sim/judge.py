@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.types import Array, Grasp, GraspReport, Lesson, Outcome, SceneSpec
 
 MAX_POSITION_ERROR = 0.02
-MAX_YAW_ERROR = np.deg2rad(30)
+MAX_YAW_ERROR = math.radians(30)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def judge(
     position_error, yaw_error = grasp_error(
         model, lesson.T_object_grasp, T_object_grasp, target_up(scene)
     )
-    on_part = position_error < MAX_POSITION_ERROR and yaw_error < MAX_YAW_ERROR
+    on_part = bool(position_error < MAX_POSITION_ERROR and yaw_error < MAX_YAW_ERROR)
     return Verdict(outcome, lifted and on_part, lifted, on_part, position_error, yaw_error)
 
 

@@ -112,6 +112,17 @@ class ObjectModel:
     def urdf(self) -> Path:
         return self.folder / "object.urdf"
 
+    def texture(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB.
+
+        Raises:
+            AssetError: the file cannot be read.
+        """
+        picture = cv2.imread(str(self.folder / "texture.png"), cv2.IMREAD_COLOR_RGB)
+        if picture is None:
+            raise AssetError(f"{self.folder / 'texture.png'} cannot be read; make it again")
+        return np.asarray(picture, dtype=np.uint8)
+
     @cached_property
     def symmetry_rotations(self) -> Array:
         """(n, 3, 3), the identity first: see ``rotation_group``."""

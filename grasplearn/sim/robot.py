@@ -1,7 +1,7 @@
 """A Franka Panda with its parallel hand: kinematics and motion, nothing about grasps.
 
-The arm is the one in ``pybullet_data`` (Apache 2.0). Its hand closes with 40 N; Franka gives 70 N as
-the real hand's continuous force.
+The arm is the one in ``pybullet_data`` (Apache 2.0). Its hand closes with 40 N; Franka gives 70 N
+as the real hand's continuous force.
 """
 
 from __future__ import annotations

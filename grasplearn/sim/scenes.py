@@ -1,8 +1,8 @@
 """Draws scenes of a tier: who stands where, under which light, seen by which camera.
 
-Everything that varies comes from the one generator that is handed in. Objects are placed and settled
-by physics, and the scene is written down as they came to rest; a draw that breaks one of the tier's
-conditions is thrown away and drawn again.
+Everything that varies comes from the one generator that is handed in. Objects are placed and
+settled by physics, and the scene is written down as they came to rest; a draw that breaks one of
+the tier's conditions is thrown away and drawn again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _sample_camera(tier: Tier, rng: np.random.Generator) -> Camera:
         height=CAMERA_HEIGHT * (1 + rng.uniform(-tier.height_change, tier.height_change)),
         tilt=rng.uniform(*tier.tilt),
         tilt_direction=rng.uniform(-np.pi, np.pi),
-        offset=rng.uniform(-0.01, 0.01, 2),
+        offset=tuple(rng.uniform(-0.01, 0.01, 2)),
     )
 
 

@@ -28,7 +28,7 @@ def side_camera(size: tuple[int, int] = SIZE) -> Camera:
     """Looks at the table from the front right, the whole arm's hand in view."""
     width, height = size
     focal = 0.95 * width
-    K = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
+    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     T = look_at((1.18, -0.62, 0.62), (0.47, 0.02, 0.10), (0, 0, 1))
     return Camera(K, T, width, height)
 

@@ -48,7 +48,7 @@ def ignore(world: World, phase: str) -> None:
 
 @dataclass
 class _Held:
-    """An object between the pads: where, in its own frame, it was gripped, and how high that was."""
+    """An object between the pads: where it was gripped, in its own frame, and how high."""
 
     index: int
     point_object: Array
@@ -196,7 +196,6 @@ class World:
         self._watch = watch
 
         self._phase = "approach"
-        # Enough room beside the object, whatever the demonstrated width, without hitting neighbours.
         arm.open(grasp.width)
         arm.move([approach[0]], 1.0)
         arm.move(approach[1:], 0.5)

@@ -32,7 +32,7 @@ Shape = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def hammer(x: Array, y: Array) -> tuple[Array, Array]:
-    """Height and colour (k, 3) of a tool along x: a brown handle, a tall grey head off to a side."""
+    """Height and colour (k, 3) of a tool along x: a brown handle, a tall head to one side."""
     handle = (np.abs(x) < 0.06) & (np.abs(y) < 0.01)
     head = (np.abs(x - 0.05) < 0.012) & (np.abs(y - 0.01) < 0.03)
     height = np.where(head, 0.035, np.where(handle, 0.02, 0.0))
