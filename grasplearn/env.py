@@ -184,9 +184,3 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
             "part": lesson.part,
             "demonstration": lesson.demonstration,
         }
-
-
-def register() -> None:
-    """Makes ``gymnasium.make("grasplearn/TableGrasp-v0")`` work; importing grasplearn calls it."""
-    if "grasplearn/TableGrasp-v0" not in gymnasium.registry:
-        gymnasium.register("grasplearn/TableGrasp-v0", entry_point="grasplearn.env:TableGrasp")

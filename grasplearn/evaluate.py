@@ -22,7 +22,6 @@ import numpy as np
 
 from grasplearn.errors import (
     DemonstrationError,
-    FileFormatError,
     InvalidValueError,
     SceneError,
     UnknownNameError,
@@ -30,8 +29,9 @@ from grasplearn.errors import (
 from grasplearn.files import write_json
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
 from grasplearn.policies import POLICIES
-from grasplearn.results import RESULTS, Key, read_rows, row_key, summarize, to_row
+from grasplearn.results import RESULTS, Key, claimed, read_rows, row_key, summarize, to_row
 from grasplearn.sim.demonstrator import demonstrate
+from grasplearn.sim.mesh_checks import ImportReport
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import USER_SPLIT, Catalogue
 from grasplearn.sim.world import World
@@ -41,7 +41,7 @@ from grasplearn.types import SPLITS, Lesson, Outcome, TrialResult, TrialSpec
 
 METHODS = (SCRIPTED, *POLICIES)
 ALL_SPLITS = "all"
-RUN, FAILED = "run.json", "failed.json"
+FAILED = "failed.json"
 
 Progress = Callable[[str, int, int], None]
 
@@ -106,13 +106,20 @@ def evaluate(
     """Runs what is missing and returns the summary that is written to ``out``/summary.json.
 
     Raises:
-        FileFormatError: ``out`` holds another run, or any run without ``resume``.
+        FileFormatError: ``out`` holds another run, or any run without ``resume``; or another
+            process is at work there.
         InvalidValueError: a setting is out of range.
     """
     if workers < 1:
         raise InvalidValueError(f"workers must be at least 1, got {workers}")
-    _claim(settings, out, resume)
-    models = select_objects(open_catalogue(settings.objects), settings)
+    with claimed(out, asdict(settings), resume):
+        return _evaluate(settings, out, workers, progress)
+
+
+def _evaluate(
+    settings: EvaluationSettings, out: Path, workers: int, progress: Progress
+) -> dict[str, Any]:
+    models = select_objects(load_catalogue(settings.objects)[0], settings)
     lessons = [
         (model.object_id, demonstration, look_alike)
         for model in models
@@ -143,7 +150,7 @@ def evaluate(
 def select_objects(catalogue: Catalogue, settings: EvaluationSettings) -> list[ObjectModel]:
     """The objects to evaluate; ``max_objects`` of them are spread evenly over the categories."""
     split = None if settings.split == ALL_SPLITS else settings.split
-    if settings.objects:
+    if settings.objects is not None:
         split = USER_SPLIT
     models = list(catalogue.select(split=split))
     if settings.max_objects is None or settings.max_objects >= len(models):
@@ -168,34 +175,47 @@ def neighbours_of(catalogue: Catalogue, model: ObjectModel) -> list[ObjectModel]
 
 
 @cache
-def open_catalogue(objects: str | None) -> Catalogue:
-    """The built-in objects, or a user's own with the built-in ones to stand beside them."""
+def load_catalogue(objects: str | None) -> tuple[Catalogue, tuple[ImportReport, ...]]:
+    """The built-in objects, or a user's own with the built-in ones to stand beside them; and what
+    is wrong with any of the user's."""
     builtin = Catalogue.builtin()
-    return Catalogue.from_folder(Path(objects))[0].joined(builtin) if objects else builtin
+    if objects is None:
+        return builtin, ()
+    own, reports = Catalogue.from_folder(Path(objects))
+    return own.joined(builtin), tuple(reports)
 
 
 @cache
 def _world(objects: str | None) -> World:
     """One simulator per process."""
-    return World(open_catalogue(objects))
+    return World(load_catalogue(objects)[0])
 
 
-def _claim(settings: EvaluationSettings, out: Path, resume: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    wanted = json.loads(json.dumps(asdict(settings)))
-    if (out / RUN).exists():
-        if not resume:
-            raise FileFormatError(
-                f"{out} holds a run already; add --resume or choose another --out"
-            )
-        found = json.loads((out / RUN).read_text())
-        differing = [k for k in wanted if found.get(k) != wanted[k]]
-        if differing:
-            raise FileFormatError(
-                f"{out} holds a run with other settings ({', '.join(differing)}); resume with the "
-                "same ones or choose another --out"
-            )
-    write_json(out / RUN, wanted)
+def make_lesson(
+    world: World,
+    object_id: str,
+    seed: int,
+    demonstration: int = 0,
+    look_alike: bool = False,
+    part: str | None = None,
+) -> Lesson:
+    """An object's n-th demonstration in a run of this seed.
+
+    Raises:
+        DemonstrationError, UnknownNameError: see ``demonstrate``.
+    """
+    model = world.catalogue.get(object_id)
+    key = f"{seed}/lesson/{object_id}/{demonstration}/{look_alike}"
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    return demonstrate(
+        world,
+        model,
+        neighbours_of(world.catalogue, model),
+        rng,
+        part=part,
+        kin=world.catalogue.kin_of(object_id),
+        look_alike=look_alike,
+    )
 
 
 def _lesson_folder(out: Path, object_id: str, demonstration: int, look_alike: bool) -> Path:
@@ -208,14 +228,10 @@ def _make_lesson(
 ) -> None:
     """Makes and saves a lesson; an object that cannot be demonstrated leaves its reason there."""
     folder = _lesson_folder(out, object_id, demonstration, look_alike)
-    world = _world(settings.objects)
-    model = world.catalogue.get(object_id)
-    key = f"{settings.seed}/lesson/{object_id}/{demonstration}/{look_alike}"
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    others = neighbours_of(world.catalogue, model)
     try:
-        kin = world.catalogue.kin_of(object_id)
-        lesson = demonstrate(world, model, others, rng, kin=kin, look_alike=look_alike)
+        lesson = make_lesson(
+            _world(settings.objects), object_id, settings.seed, demonstration, look_alike
+        )
         save_lesson(folder, lesson)
     except DemonstrationError as error:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import platform
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,11 +17,14 @@ from typing import Any
 
 from grasplearn.errors import FileFormatError
 from grasplearn.files import write_json
+from grasplearn.pictures import read_json
 from grasplearn.statistics import paired_differences, rates
 from grasplearn.tiers import TIERS
 from grasplearn.types import TrialResult
 
-RESULTS, SUMMARY = "results.jsonl", "summary.json"
+RESULTS, SUMMARY, RUN = "results.jsonl", "summary.json", "run.json"
+# Held by the process that writes into a run's folder.
+LOCK = ".lock"
 # The only fields in which two runs of one seed may differ.
 TIME_FIELDS = ("teach_time_s", "predict_time_s", "execute_time_s")
 PACKAGES = ("grasplearn", "pybullet", "numpy", "opencv-python-headless", "trimesh", "coacd")
@@ -38,11 +43,59 @@ def row_key(row: Row) -> Key:
     return (row["method"], row["tier"], row["object"], row["demonstration"], row["trial"])
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes a folder and keeps other processes from writing a run into it meanwhile.
+
+    Raises:
+        FileFormatError: another process is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileFormatError(
+                f"another process is writing into {folder}; wait for it or choose another --out"
+            ) from error
+        yield
+
+
+@contextmanager
+def claimed(folder: Path, settings: dict[str, Any], resume: bool) -> Iterator[None]:
+    """Locks a run's folder and writes down the run's settings, or checks them against those there.
+
+    Raises:
+        FileFormatError: see ``locked``; or the folder holds another run, or any without ``resume``.
+    """
+    wanted = json.loads(json.dumps(settings))
+    with locked(folder):
+        if (folder / RUN).exists():
+            if not resume:
+                raise FileFormatError(
+                    f"{folder} holds a run already; add --resume or choose another --out"
+                )
+            found = read_json(folder / RUN, "run")
+            differing = [k for k in wanted if found.get(k) != wanted[k]]
+            if differing:
+                raise FileFormatError(
+                    f"{folder} holds a run with other settings ({', '.join(differing)}); resume "
+                    "with the same ones or choose another --out"
+                )
+        elif (folder / RESULTS).exists():
+            raise FileFormatError(
+                f"{folder} holds results of something else; choose another --out"
+            )
+        else:
+            write_json(folder / RUN, wanted)
+        yield
+
+
 def read_rows(path: Path) -> list[Row]:
     """All whole rows; a last line that a crash tore off is cut away from the file.
 
     Raises:
-        FileFormatError: a line that is not the last one is no JSON.
+        FileFormatError: a line that is not the last one is no row.
     """
     if not path.exists():
         return []
@@ -51,10 +104,17 @@ def read_rows(path: Path) -> list[Row]:
     if len(whole) != len(text):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    try:
-        return [json.loads(line) for line in whole.splitlines()]
-    except json.JSONDecodeError as error:
-        raise FileFormatError(f"{path} holds a broken row ({error}); delete that line") from error
+    rows = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            row_key(row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise FileFormatError(
+                f"{path} holds a broken row in line {number}; delete that line"
+            ) from error
+        rows.append(row)
+    return rows
 
 
 def summarize(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def paired_differences(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Success of a minus success of b over the scenes both met, per tier and over all tiers.
 
     The 95 % interval is a percentile bootstrap over *objects*: trials of one object are not
-    independent of each other.
+    independent of each other. With fewer than two objects it is (-1, 1).
     """
     success: dict[str, dict[tuple[Any, ...], tuple[str, bool]]] = defaultdict(dict)
     for row in rows:
@@ -99,7 +99,9 @@ def _cluster_bootstrap(clusters: Sequence[Sequence[float]]) -> tuple[float, floa
     sums = np.array([sum(c) for c in clusters], float)
     sizes = np.array([len(c) for c in clusters], float)
     difference = float(sums.sum() / sizes.sum()) if len(sizes) else 0.0
-    if len(clusters) < 2 or np.ptp(sums / sizes) == 0:
+    if len(clusters) < 2:  # one object says nothing about others
+        return difference, -1.0, 1.0
+    if np.ptp(sums / sizes) == 0:
         return difference, difference, difference
 
     def ratio(s: Any, n: Any, axis: int) -> Any:

@@ -36,7 +36,7 @@ TIERS: dict[str, Tier] = {
     "same": Tier("the taught object in a new pose, light and noise, beside three others"),
     "clutter": Tier(
         "neighbours touch and cover it, up to 40 % hidden",
-        neighbours=5,
+        neighbours=6,
         touching=True,
         hidden=(0.0, 0.4),
     ),

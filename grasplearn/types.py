@@ -7,7 +7,7 @@ and looks along +x. ``cam``: OpenCV's, x right, y down, z forward. ``object``: t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -47,11 +47,25 @@ def _pose(name: str, value: ArrayLike) -> Array:
 
 def wrap_yaw(yaw: float) -> float:
     """Wraps a jaw angle to [-pi/2, pi/2); a parallel jaw looks the same after half a turn."""
-    return float((yaw + np.pi / 2) % np.pi - np.pi / 2)
+    wrapped = float((yaw + np.pi / 2) % np.pi - np.pi / 2)
+    # The remainder of a tiny negative number rounds up to pi itself.
+    return wrapped if wrapped < np.pi / 2 else wrapped - np.pi
 
 
-@dataclass(frozen=True)
-class Grasp:
+class _ByContent:
+    """Equality of frozen values that hold arrays; the one a dataclass makes would raise."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Grasp(_ByContent):
     """A top-down grasp with a parallel jaw.
 
     Attributes:
@@ -102,8 +116,8 @@ class Grasp:
         return Grasp(data["center_world"], data["yaw"], data["width"])
 
 
-@dataclass(frozen=True)
-class Camera:
+@dataclass(frozen=True, eq=False)
+class Camera(_ByContent):
     """A calibrated pinhole camera without distortion.
 
     Attributes:
@@ -121,13 +135,15 @@ class Camera:
         K = _finite("K", self.K, (3, 3))
         if K[0, 0] <= 0 or K[1, 1] <= 0:
             raise InvalidValueError("K needs positive focal lengths K[0, 0] and K[1, 1], in pixels")
+        if K[0, 1] or K[1, 0] or not np.array_equal(K[2], [0, 0, 1]):
+            raise InvalidValueError("K must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], without skew")
         object.__setattr__(self, "K", K)
         object.__setattr__(self, "T_world_cam", _pose("T_world_cam", self.T_world_cam))
         low, high = IMAGE_SIDE_RANGE
         for side in (self.width, self.height):
-            if not low <= side <= high:
+            if not (low <= side <= high and side == int(side)):
                 raise InvalidValueError(
-                    f"a picture's sides must be {low} to {high} pixels, "
+                    f"a picture's sides must be {low} to {high} whole pixels, "
                     f"got {self.width} x {self.height}"
                 )
 
@@ -144,8 +160,8 @@ class Camera:
         return Camera(data["K"], data["T_world_cam"], data["width"], data["height"])
 
 
-@dataclass(frozen=True)
-class Observation:
+@dataclass(frozen=True, eq=False)
+class Observation(_ByContent):
     """One RGB-D picture.
 
     Attributes:
@@ -285,8 +301,12 @@ class PlacedObject:
         for name, size in (("position", 3), ("quaternion", 4)):
             value = _finite(name, getattr(self, name), (size,))
             object.__setattr__(self, name, tuple(float(v) for v in value))
+        if abs(np.linalg.norm(self.quaternion) - 1) > 1e-3:
+            raise InvalidValueError(f"a quaternion must have length 1, got {self.quaternion}")
         if not (np.isfinite(self.scale) and self.scale > 0):
             raise InvalidValueError(f"scale must be above 0, got {self.scale}")
+        if not np.isfinite(self.hue_shift):
+            raise InvalidValueError(f"hue_shift must be finite, got {self.hue_shift}")
 
 
 @dataclass(frozen=True)
@@ -330,10 +350,14 @@ class SceneSpec:
             raise InvalidValueError("a scene needs at least one object, the taught one")
         if self.tier not in TIERS:
             raise InvalidValueError(f"tier must be one of {', '.join(TIERS)}; got '{self.tier}'")
+        tint = _finite("table_tint", self.table_tint, (3,))
+        object.__setattr__(self, "table_tint", tuple(float(v) for v in tint))
+        if not 0 <= self.hidden <= 1:
+            raise InvalidValueError(f"hidden must be in [0, 1], got {self.hidden}")
 
 
-@dataclass(frozen=True)
-class Lesson:
+@dataclass(frozen=True, eq=False)
+class Lesson(_ByContent):
     """A demonstration with what only the simulator knows; judges see it, learned policies never do.
 
     Attributes:

@@ -135,7 +135,7 @@ class _Arrangement:
         if not slid or not self._settle():
             return False
         most = self.tier.hidden[1]
-        goal = self.rng.uniform(0.1, 0.9) * most
+        goal = self.rng.uniform(0.4, 1.0) * most
         for _ in range(COVER_TRIES):
             hidden = hidden_from(self.world, self._standing(), _LOOK)
             if hidden >= goal or len(self.placed) > self.tier.neighbours + 1:

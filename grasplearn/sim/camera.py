@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from grasplearn.assets import assets_root
 from grasplearn.geometry import WORKSPACE_CENTER, invert, look_at
@@ -24,11 +23,15 @@ from grasplearn.sim.bodies import Body, Pose, load_body
 from grasplearn.sim.client import Client, muted
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import Catalogue
+from grasplearn.sim.sensor import SENSOR
 from grasplearn.types import Array, Camera, Light, Observation, PlacedObject, SceneSpec
 
 NEAR, FAR = 0.05, 3.0
 TABLE_SIZE = (1.6, 1.6, 0.04)
 TABLE_CENTER_X = 0.5
+# Repeats of the texture along each side of the table.
+TILES = 2
+_CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 CAMERA_HEIGHT = 0.75
 CAMERA_SIDE = 224
 # Sees 0.54 m of table from CAMERA_HEIGHT: the workspace and a margin for tilted and low views.
@@ -70,13 +73,14 @@ def _view_matrix(camera: Camera) -> list[float]:
 
 
 def _projection_matrix(camera: Camera) -> list[float]:
-    # OpenGL counts from pixel edges, K from pixel centres: hence the halves.
+    # TinyRenderer samples a pixel at its lower left corner, not at its centre as OpenGL does:
+    # column u stands at u of w, row v at h - 1 - v of h (measured in tests/sim/test_camera.py).
     w, h = camera.width, camera.height
     P = np.zeros((4, 4))
     P[0, 0] = 2 * camera.K[0, 0] / w
     P[1, 1] = 2 * camera.K[1, 1] / h
-    P[0, 2] = 1 - 2 * (camera.K[0, 2] + 0.5) / w
-    P[1, 2] = 2 * (camera.K[1, 2] + 0.5) / h - 1
+    P[0, 2] = 1 - 2 * camera.K[0, 2] / w
+    P[1, 2] = 2 * (camera.K[1, 2] + 1) / h - 1
     P[2, 2] = -(FAR + NEAR) / (FAR - NEAR)
     P[2, 3] = -2 * FAR * NEAR / (FAR - NEAR)
     P[3, 2] = -1
@@ -119,12 +123,16 @@ class Eye:
         self.show_objects(scene.objects)
         client = self._client
         with muted():
+            # The top alone: the renderer would spend a fifth of its time on a box's hidden faces.
             shape = client.createVisualShape(
-                client.GEOM_BOX,
-                halfExtents=[s / 2 for s in TABLE_SIZE],
+                client.GEOM_MESH,
+                vertices=[(x * TABLE_SIZE[0] / 2, y * TABLE_SIZE[1] / 2, 0.0) for x, y in _CORNERS],
+                indices=[0, 1, 2, 0, 2, 3],
+                uvs=[((x + 1) * TILES / 2, (y + 1) * TILES / 2) for x, y in _CORNERS],
+                normals=[(0.0, 0.0, 1.0)] * 4,
                 rgbaColor=[*scene.table_tint, 1.0],
             )
-            table = client.createMultiBody(0, -1, shape, [TABLE_CENTER_X, 0.0, -TABLE_SIZE[2] / 2])
+            table = client.createMultiBody(0, -1, shape, [TABLE_CENTER_X, 0.0, 0.0])
             texture = client.loadTexture(str(table_textures()[scene.table_texture]))
             client.changeVisualShape(table, -1, textureUniqueId=texture)
             self._arm = robot.load(client, visual=True) if self._with_arm else None
@@ -158,7 +166,8 @@ class Eye:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
         """Returns rgb (H, W, 3), depth (H, W) in m and, if asked for, labels (H, W).
 
-        A label is the object's index in the scene, -1 for table, arm and background.
+        Depth is 0 where nothing is. A label is the object's index in the scene, -1 for table, arm
+        and background.
         """
         client = self._client
         _, _, rgba, depth, mask = client.getCameraImage(
@@ -180,6 +189,7 @@ class Eye:
         rgb = np.asarray(rgba, dtype=np.uint8).reshape(*size, 4)[:, :, :3]
         buffer = np.asarray(depth, dtype=np.float64).reshape(size)
         metric = FAR * NEAR / (FAR - (FAR - NEAR) * buffer)
+        metric[buffer >= 1] = 0.0  # nothing there
         out = np.full(size, -1, np.int32)
         if labels:
             seen = np.asarray(mask, dtype=np.int32).reshape(size)
@@ -191,7 +201,7 @@ class Eye:
         """Takes the scene's picture with its camera, light and sensor."""
         rgb, depth, _ = self.render(scene.camera, scene.light)
         if scene.sensor_seed is not None:
-            rgb, depth = sense(rgb, depth, np.random.default_rng(scene.sensor_seed))
+            rgb, depth = SENSOR.sense(rgb, depth, np.random.default_rng(scene.sensor_seed))
         return Observation(rgb, depth, scene.camera)
 
     def _shifted(self, model: ObjectModel, angle: float) -> Path:
@@ -208,27 +218,3 @@ class Eye:
     def close(self) -> None:
         self._client.close()
         self._scratch.cleanup()
-
-
-def sense(
-    rgb: NDArray[np.uint8], depth: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Adds what a structured-light sensor adds.
-
-    Axial noise of 1.2 mm + 1.9 mm/m^2 (z - 0.4 m)^2, holes at depth edges and at random, 1 mm
-    steps; white balance, exposure and pixel noise on the colours.
-
-    Source: Nguyen, Izadi, Lovell 2012, "Modeling Kinect sensor noise", equation 2 (axial noise);
-    the holes are ours: half of the pixels beside a step of more than 1.5 cm, 0.2 % elsewhere.
-    """
-    sigma = 0.0012 + 0.0019 * (depth - 0.4) ** 2
-    noisy = depth + sigma * rng.standard_normal(depth.shape, dtype=np.float32)
-    noisy = np.round(noisy, 3)
-    size = 3
-    edge = ndimage.maximum_filter(depth, size) - ndimage.minimum_filter(depth, size) > 0.015
-    lost = rng.random(depth.shape, dtype=np.float32) < np.where(edge, 0.5, 0.002)
-    noisy[lost] = 0.0
-    gains = rng.uniform(0.95, 1.05, 3) * rng.uniform(0.92, 1.08)
-    grain = 3.0 * rng.standard_normal(rgb.shape, dtype=np.float32)
-    colors = np.clip(rgb * gains + grain, 0, 255).astype(np.uint8)
-    return colors, noisy.astype(np.float32)

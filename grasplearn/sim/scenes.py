@@ -21,6 +21,10 @@ from grasplearn.tiers import TIERS, Tier
 from grasplearn.types import Camera, Light, PlacedObject, SceneSpec
 
 ATTEMPTS = 60
+# How a look-alike differs: a turn of hues (rad), or its size.
+TWIN_HUE = (np.deg2rad(45), np.deg2rad(120))
+TWIN_BIGGER = (1.2, 1.35)
+TWIN_SMALLER = (0.72, 0.82)
 
 
 def sample_scene(world: World, wish: Wish, tier_name: str, rng: np.random.Generator) -> SceneSpec:
@@ -44,7 +48,7 @@ def sample_scene(world: World, wish: Wish, tier_name: str, rng: np.random.Genera
             camera=camera,
             light=_sample_light(rng),
             table_texture=str(rng.choice(list(table_textures()))),
-            table_tint=tuple(rng.uniform(0.75, 1.0) * rng.uniform(0.94, 1.0, 3)),
+            table_tint=tuple(rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.0, 3)),
             sensor_seed=int(rng.integers(2**31)) if wish.sensor else None,
             tier=tier_name,
         )
@@ -76,23 +80,28 @@ def _sample_camera(tier: Tier, rng: np.random.Generator) -> Camera:
 
 def _sample_light(rng: np.random.Generator) -> Light:
     azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(np.deg2rad(35), np.deg2rad(80))
-    warmth = rng.uniform(-1, 1)
+    # From candle light to a cloudy sky.
+    warm, cold = np.array([1.0, 0.88, 0.68]), np.array([0.78, 0.9, 1.0])
+    warmth = rng.uniform()
     direction = (
         float(np.cos(azimuth) * np.cos(elevation)),
         float(np.sin(azimuth) * np.cos(elevation)),
         float(np.sin(elevation)),
     )
+    r, g, b = warmth * warm + (1 - warmth) * cold
     return Light(
         direction=direction,
-        color=(1.0, float(1 - 0.04 * abs(warmth)), float(1 - 0.12 * max(warmth, 0))),
-        ambient=float(rng.uniform(0.45, 0.7)),
-        diffuse=float(rng.uniform(0.35, 0.6)),
-        specular=float(rng.uniform(0.0, 0.1)),
+        color=(float(r), float(g), float(b)),
+        ambient=float(rng.uniform(0.35, 0.65)),
+        diffuse=float(rng.uniform(0.3, 0.7)),
+        specular=float(rng.uniform(0.0, 0.3)),
+        shadow=bool(rng.random() < 0.5),
     )
 
 
 def draw_twin(model: ObjectModel, colorful: bool, rng: np.random.Generator) -> Twin:
     """Another colour (where hues show: ``colorful``) or another size, by a coin."""
     if colorful and rng.random() < 0.5:
-        return Twin(hue_shift=float(rng.uniform(np.deg2rad(80), np.deg2rad(280))))
-    return Twin(scale=float(rng.choice([rng.uniform(0.6, 0.72), rng.uniform(1.3, 1.45)])))
+        return Twin(hue_shift=float(rng.choice([-1, 1]) * rng.uniform(*TWIN_HUE)))
+    bigger, smaller = rng.uniform(*TWIN_BIGGER), rng.uniform(*TWIN_SMALLER)
+    return Twin(scale=float(rng.choice([bigger, smaller])))

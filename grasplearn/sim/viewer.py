@@ -2,35 +2,85 @@
 
 from __future__ import annotations
 
-import os
+import ctypes
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.errors import DisplayError
 from grasplearn.geometry import look_at
-from grasplearn.sim.camera import Eye
+from grasplearn.sim.camera import FAR, Eye
 from grasplearn.sim.client import Client
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
 from grasplearn.types import Camera, Light, SceneSpec
 
 SIZE = (480, 360)
-_VIEW_LIGHT = Light(direction=(0.6, -0.5, 1.2), ambient=0.6, diffuse=0.45, shadow=True)
+# Where the side camera stands and what it looks at, m: the jaws' whole way in view, the forearm not
+# in front of it.
+VIEWPOINT, VIEWED = (1.08, -0.70, 0.55), (0.46, 0.0, 0.12)
+# Bright, but with something left for the white arm to stand out by.
+_VIEW_LIGHT = Light(
+    direction=(0.5, -0.7, 1.1), color=(1.0, 0.99, 0.97), ambient=0.5, diffuse=0.45, shadow=True
+)
+# What is seen beyond the table, from the picture's top to its foot.
+_SKY = np.array([(205, 214, 224), (236, 239, 242)], np.float64)
 
 Sink = Callable[[NDArray[np.uint8], str], None]
 
 
 def side_camera(size: tuple[int, int] = SIZE) -> Camera:
     """Looks at the table from the front right, the whole arm's hand in view."""
+    return _camera(VIEWPOINT, VIEWED, 1.15 * size[0], size)
+
+
+def portrait_camera(
+    center_world: Sequence[float], extent: float, size: tuple[int, int] = (224, 224)
+) -> Camera:
+    """Looks down at an angle on something ``extent`` m large, so that it fills the picture."""
+    away = np.array([0.10, -0.62, 0.75])
+    distance = 0.6
+    eye = np.asarray(center_world) + distance * away / np.linalg.norm(away)
+    return _camera(eye, center_world, 0.8 * min(size) * distance / extent, size)
+
+
+def _camera(
+    eye: Sequence[float] | NDArray[np.float64],
+    target: Sequence[float],
+    focal: float,
+    size: tuple[int, int],
+) -> Camera:
     width, height = size
-    focal = 0.95 * width
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    T = look_at((1.18, -0.62, 0.62), (0.47, 0.02, 0.10), (0, 0, 1))
-    return Camera(K, T, width, height)
+    return Camera(K, look_at(eye, target, (0, 0, 1)), width, height)
+
+
+def view(eye: Eye, camera: Camera, fine: int = 1) -> NDArray[np.uint8]:
+    """Renders what ``eye`` shows for a person, in even light and before a plain background.
+
+    Args:
+        fine: pixels rendered per pixel and direction; more than 1 smooths edges.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    K = camera.K.copy()
+    K[:2] *= fine
+    K[:2, 2] += (fine - 1) / 2  # edges of pixels stay together, not their centres
+    larger = Camera(K, camera.T_world_cam, fine * camera.width, fine * camera.height)
+    rgb, depth, _ = eye.render(larger, _VIEW_LIGHT)
+    height = np.linspace(0, 1, larger.height)[:, None, None]
+    sky = (1 - height) * _SKY[0] + height * _SKY[1]
+    rgb = np.where((depth > 0.99 * FAR)[..., None], sky, rgb).astype(np.uint8)
+    if fine == 1:
+        return rgb
+    size = (camera.width, camera.height)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Recorder:
@@ -68,7 +118,7 @@ class Recorder:
             self._eye.show(world.scene)
             self._scene = world.scene
         self._eye.move(world.poses(), world.joint_positions)
-        return self._eye.render(self._camera, _VIEW_LIGHT)[0]
+        return view(self._eye, self._camera)
 
     def close(self) -> None:
         self._eye.close()
@@ -82,16 +132,20 @@ class Window:
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
-        if sys.platform.startswith("linux") and not (
-            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        ):
+        if sys.platform.startswith("linux") and not _x_server_answers():
             raise DisplayError(
-                "a window needs a display and there is none here (DISPLAY is not set); leave the "
-                "window out and look at the video instead"
+                "a window needs a display and there is none here (DISPLAY is not set, or nobody "
+                "answers there); leave the window out and look at the video instead"
             )
         self._eye = Eye(catalogue, with_arm=True, mode=Client.gui_mode())
         if not self._eye.connected:
             raise DisplayError("PyBullet could not open its window on this display")
+        away = np.subtract(VIEWPOINT, VIEWED)
+        distance = float(np.linalg.norm(away))
+        # Bullet's yaw is 0 for a camera that looks along +y.
+        yaw = math.degrees(math.atan2(away[0], -away[1]))
+        pitch = -math.degrees(math.asin(away[2] / distance))
+        self._eye.set_up_window(distance, yaw, pitch, VIEWED)
         self._scene: SceneSpec | None = None
 
     def __call__(self, world: World, phase: str) -> None:
@@ -103,3 +157,16 @@ class Window:
 
     def close(self) -> None:
         self._eye.close()
+
+
+def _x_server_answers() -> bool:
+    """Asks before bullet does: where it finds no X server, it ends the whole process."""
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return False
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if display:
+        x11.XCloseDisplay(ctypes.c_void_p(display))
+    return bool(display)

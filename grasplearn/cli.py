@@ -1,0 +1,105 @@
+"""The command line: reads the flags, runs the command, and says in one sentence what went wrong.
+
+A command is a dataclass in ``config`` and a module of its name in ``commands`` with ``run(options)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import io
+import os
+import re
+import signal
+import sys
+from importlib.metadata import version
+
+import tyro
+
+from grasplearn.config import COMMANDS, Options
+from grasplearn.errors import GraspLearnError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+_FIXES = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+    errno.EEXIST: "a file stands in the way, so choose another place",
+    errno.ENOTDIR: "a file stands in the way, so choose another place",
+    errno.EISDIR: "a folder stands in the way, so choose another place",
+    errno.ENOENT: "check how it is written",
+}
+
+
+def main() -> None:
+    """The console script: exits with 0 (done), 2 (bad input) or 130 (Ctrl-C)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command line and returns its exit code."""
+    try:
+        if arguments == ["--version"]:
+            print(f"grasplearn {version('grasplearn')}")
+            return 0
+        options = parse(arguments)
+        name = next(n for n, kind in COMMANDS.items() if kind is type(options))
+        importlib.import_module(f"grasplearn.commands.{name}").run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        # A second, impatient Ctrl-C must not tear what is being said and tidied now.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _say(str(interrupt) or "stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader, as in "grasplearn objects | head", has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except GraspLearnError as error:
+        return _say(str(error), BAD_INPUT)
+    except OSError as error:
+        fix = _FIXES.get(error.errno or 0, "choose another place")
+        reason = (error.strerror or str(error)).lower()
+        return _say(f"cannot use {error.filename or 'a file'} ({reason}); {fix}", BAD_INPUT)
+    return 0
+
+
+def parse(arguments: list[str]) -> Options:
+    """Reads the flags into a command's options; prints the help and exits where that is asked for.
+
+    Raises:
+        GraspLearnError: there is no such command or flag, or a value cannot be read.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options: Options = tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="grasplearn",
+                description="Teach a robot a new grasp from one demonstration.\n\n"
+                "Example: grasplearn demo",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        command = next((a for a in arguments if a in COMMANDS), "")
+        raise GraspLearnError(
+            f"{_gist(said.getvalue())}; see: {' '.join(['grasplearn', command, '--help'])}"
+        ) from end
+    return options
+
+
+def _gist(framed: str) -> str:
+    """The first paragraph inside tyro's frame, and the flag that it thinks was meant."""
+    lines = [line.strip("│ ") for line in framed.splitlines() if not line.startswith(("╭", "╰"))]
+    text = "\n".join(lines)
+    first = " ".join(re.split(r"\n─+", text)[0].split())
+    meant = re.search(r"Perhaps you meant:\n\s*(--[\w-]+)", text)
+    return first.rstrip(".") + (f"; did you mean {meant[1]}?" if meant else "")
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"grasplearn: {sentence}", file=sys.stderr)
+    return code
