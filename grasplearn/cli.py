@@ -1,12 +1,11 @@
 """The command line: reads the flags, runs the command, and says in one sentence what went wrong.
 
-A command is a dataclass in ``config`` and a module of its name in ``commands`` with ``run(options)``.
+A command is a dataclass in ``config`` and, in ``commands``, a module of its name with a ``run``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import io
 import os
@@ -17,20 +16,10 @@ from importlib.metadata import version
 
 import tyro
 
-from grasplearn.config import COMMANDS, Options
-from grasplearn.errors import GraspLearnError
+from grasplearn.config import COMMANDS, Common
+from grasplearn.errors import GraspLearnError, refusal
 
 BAD_INPUT, INTERRUPTED = 2, 130
-_FIXES = {
-    errno.ENOSPC: "free some space on its disk",
-    errno.EACCES: "choose a place that you may write to",
-    errno.EPERM: "choose a place that you may write to",
-    errno.EROFS: "choose a place that you may write to",
-    errno.EEXIST: "a file stands in the way, so choose another place",
-    errno.ENOTDIR: "a file stands in the way, so choose another place",
-    errno.EISDIR: "a folder stands in the way, so choose another place",
-    errno.ENOENT: "check how it is written",
-}
 
 
 def main() -> None:
@@ -52,19 +41,19 @@ def run(arguments: list[str]) -> int:
         # A second, impatient Ctrl-C must not tear what is being said and tidied now.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return _say(str(interrupt) or "stopped", INTERRUPTED)
+    except SystemExit:
+        return 0  # the help was printed, or rich found that nobody reads any more
     except BrokenPipeError:
         # The reader, as in "grasplearn objects | head", has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except GraspLearnError as error:
         return _say(str(error), BAD_INPUT)
     except OSError as error:
-        fix = _FIXES.get(error.errno or 0, "choose another place")
-        reason = (error.strerror or str(error)).lower()
-        return _say(f"cannot use {error.filename or 'a file'} ({reason}); {fix}", BAD_INPUT)
+        return _say(refusal(error, error.filename or "a file"), BAD_INPUT)
     return 0
 
 
-def parse(arguments: list[str]) -> Options:
+def parse(arguments: list[str]) -> Common:
     """Reads the flags into a command's options; prints the help and exits where that is asked for.
 
     Raises:
@@ -73,7 +62,7 @@ def parse(arguments: list[str]) -> Options:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            options: Options = tyro.extras.subcommand_cli_from_dict(
+            options: Common = tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
                 prog="grasplearn",
                 description="Teach a robot a new grasp from one demonstration.\n\n"

@@ -6,6 +6,7 @@ where it is used, with an error that names the choices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -106,5 +107,8 @@ class Evaluate(Common):
     """What runs the processes: joblib."""
 
 
-Options = Demo | Objects | Evaluate
-COMMANDS: dict[str, type[Options]] = {"demo": Demo, "objects": Objects, "evaluate": Evaluate}
+COMMANDS: dict[str, Callable[..., Common]] = {
+    "demo": Demo,
+    "objects": Objects,
+    "evaluate": Evaluate,
+}

@@ -30,8 +30,9 @@ from grasplearn.types import MAX_WIDTH, Grasp, Lesson, Observation
 
 MIN_WIDTH = 0.005
 _HALF_SPAN = HEIGHTMAP_SPAN / 2
-_LOW = (WORKSPACE_CENTER[0] - _HALF_SPAN, WORKSPACE_CENTER[1] - _HALF_SPAN, -np.pi / 2, MIN_WIDTH)
-_HIGH = (WORKSPACE_CENTER[0] + _HALF_SPAN, WORKSPACE_CENTER[1] + _HALF_SPAN, np.pi / 2, MAX_WIDTH)
+# What the actions -1 and 1 stand for: x, y (m, world), yaw (rad), opening (m).
+ACTION_LOW = np.array([*(c - _HALF_SPAN for c in WORKSPACE_CENTER), -np.pi / 2, MIN_WIDTH])
+ACTION_HIGH = np.array([*(c + _HALF_SPAN for c in WORKSPACE_CENTER), np.pi / 2, MAX_WIDTH])
 
 Observed = dict[str, NDArray[Any]]
 
@@ -40,8 +41,9 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
     """Grasp the demonstrated object where it was demonstrated.
 
     Observation: ``rgb`` (224, 224, 3) uint8 and ``depth`` (224, 224) float32, m, 0 unknown.
-    Action: (4,) float32: x, y (m, world), yaw (rad) and opening (m) of a top-down grasp; its height
-    follows from the depth picture (``geometry.grasp_height``).
+    Action: (4,) float32 in [-1, 1]: x, y, yaw and opening of a top-down grasp, each scaled from
+    ACTION_LOW to ACTION_HIGH; ``action_of`` makes one from a grasp. The grasp's height follows
+    from the depth picture (``geometry.grasp_height``).
     Reward: 1 for a success, else 0. ``info``: ``is_success``, ``outcome``, ``object``, ``part``,
     ``demonstration`` and, after a step, ``advice``, ``lifted``, ``on_part``.
 
@@ -80,9 +82,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
                 "depth": spaces.Box(0.0, 10.0, (CAMERA_SIDE, CAMERA_SIDE), np.float32),
             }
         )
-        self.action_space = spaces.Box(
-            np.array(_LOW, np.float32), np.array(_HIGH, np.float32), dtype=np.float32
-        )
+        self.action_space = spaces.Box(-1.0, 1.0, (4,), np.float32)
         self._world = World(self._catalogue)
         self._window = Window(self._catalogue) if render_mode == "human" else None
         self._recorder: Recorder | None = None
@@ -114,7 +114,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
     def step(
         self, action: NDArray[np.float32]
     ) -> tuple[Observed, float, bool, bool, dict[str, Any]]:
-        """Executes the grasp and ends the episode.
+        """Executes the grasp and ends the episode; beyond -1 and 1 an action is cut off there.
 
         Raises:
             InvalidValueError: the action has the wrong shape or is not finite; or no reset before.
@@ -126,7 +126,8 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
             raise InvalidValueError(
                 f"an action is 4 finite numbers (x, y, yaw, width), got {action}"
             )
-        x, y, yaw, width = np.clip(values, _LOW, _HIGH)
+        share = (np.clip(values, -1, 1) + 1) / 2
+        x, y, yaw, width = ACTION_LOW + share * (ACTION_HIGH - ACTION_LOW)
         z = grasp_height(heightmap(self._observation), (x, y), yaw, width)
         grasp = Grasp(np.array([x, y, z]), yaw, min(float(width), MAX_WIDTH))
         report = self._world.execute(grasp, self._window or ignore)
@@ -144,6 +145,13 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
         observed = self._as_observed()
         self._observation = None
         return observed, float(verdict.success), True, False, info
+
+    @staticmethod
+    def action_of(grasp: Grasp) -> NDArray[np.float32]:
+        """The action (4,) that asks for a grasp, its height left to the picture."""
+        values = np.array([*grasp.center_world[:2], grasp.yaw, grasp.width])
+        share = (values - ACTION_LOW) / (ACTION_HIGH - ACTION_LOW)
+        return np.asarray(np.clip(2 * share - 1, -1, 1), np.float32)
 
     def render(self) -> NDArray[np.uint8] | None:
         """A (H, W, 3) uint8 picture in mode ``rgb_array``; updates the window in ``human``."""
@@ -168,6 +176,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
             model,
             neighbours_of(self._catalogue, model),
             np.random.default_rng(zlib.crc32(object_id.encode())),
+            kin=self._catalogue.kin_of(object_id) if TIERS[self._tier].other_member else (),
             look_alike=TIERS[self._tier].look_alike,
         )
 

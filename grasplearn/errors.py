@@ -7,7 +7,19 @@ the command line prints it as it is and exits with code 2.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from typing import Any
+
+_MENDS = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EACCES: "choose another place, one that you may write to",
+    errno.EPERM: "choose another place, one that you may write to",
+    errno.EROFS: "choose another place, one that you may write to",
+    errno.EEXIST: "choose another place, a file stands in the way",
+    errno.ENOTDIR: "choose another place, a file stands in the way",
+    errno.EISDIR: "choose another place, a folder stands in the way",
+}
 
 
 class GraspLearnError(Exception):
@@ -27,6 +39,10 @@ class UnknownNameError(GraspLearnError, KeyError):
         hint = f"did you mean '{close[0]}'? " if close else ""
         shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
         super().__init__(f"no {kind} '{name}'; {hint}{len(choices)} known: {shown}")
+        self._made_of = (kind, name, choices)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a worker process sends it home pickled
+        return type(self), self._made_of
 
     def __str__(self) -> str:  # KeyError would print the repr
         return str(self.args[0])
@@ -54,3 +70,10 @@ class NoGraspError(GraspLearnError):
 
 class DisplayError(GraspLearnError):
     """A window was asked for where there is no display."""
+
+
+def refusal(error: OSError, place: object) -> str:
+    """What the operating system said when ``place`` was to be written, as a sentence with a fix."""
+    reason = (error.strerror or str(error)).lower()
+    mend = _MENDS.get(error.errno or 0, "choose another place or free this one")
+    return f"cannot write {place} ({reason}); {mend}"

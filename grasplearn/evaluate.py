@@ -13,19 +13,14 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 
-from grasplearn.errors import (
-    DemonstrationError,
-    InvalidValueError,
-    SceneError,
-    UnknownNameError,
-)
+from grasplearn.errors import DemonstrationError, InvalidValueError, SceneError, UnknownNameError
 from grasplearn.files import write_json
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
 from grasplearn.policies import POLICIES
@@ -37,7 +32,7 @@ from grasplearn.sim.objects import USER_SPLIT, Catalogue
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
 from grasplearn.trial import SCRIPTED, run_trial, teach, trial_scene, trial_seed
-from grasplearn.types import SPLITS, Lesson, Outcome, TrialResult, TrialSpec
+from grasplearn.types import SPLITS, Grasp, Lesson, Observation, Outcome, TrialResult, TrialSpec
 
 METHODS = (SCRIPTED, *POLICIES)
 ALL_SPLITS = "all"
@@ -274,11 +269,19 @@ def _run_task(settings: EvaluationSettings, out: Path, task: Task) -> list[dict[
     for method in {m for names in task.methods.values() for m in names}:
         start = time.perf_counter()
         seed = zlib.crc32(f"{settings.seed}/teach/{task.object_id}/{task.demonstration}".encode())
-        taught[method] = (teach(method, world, lesson, seed), time.perf_counter() - start)
+        try:
+            grasper = teach(method, world, lesson, seed)
+        except Exception as error:  # it fails its trials, not the evaluation
+            grasper = partial(_fail, error)
+        taught[method] = (grasper, time.perf_counter() - start)
     rows = []
     for trial in task.trials:
         rows += _run_scene(settings, task, world, lesson, trial, taught)
     return rows
+
+
+def _fail(error: Exception, observation: Observation) -> Grasp:
+    raise error
 
 
 def _run_scene(

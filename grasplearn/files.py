@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.errors import FileFormatError, InvalidValueError, refusal
 from grasplearn.geometry import Heightmap, grasp_height, heightmap, unproject
 from grasplearn.pictures import naming, read_camera, read_color, read_depth, read_json
 from grasplearn.table import table_pose
@@ -55,9 +55,7 @@ def write_files(folder: str | Path, contents: dict[str, bytes]) -> None:
         for source, place in waiting:
             source.replace(place)
     except OSError as error:
-        raise InvalidValueError(
-            f"cannot write to {folder}: {error.strerror}; choose a folder that you may write to"
-        ) from error
+        raise InvalidValueError(refusal(error, error.filename2 or folder)) from error
     finally:
         for source, _ in waiting:
             source.unlink(missing_ok=True)

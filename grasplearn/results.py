@@ -83,9 +83,7 @@ def claimed(folder: Path, settings: dict[str, Any], resume: bool) -> Iterator[No
                     "with the same ones or choose another --out"
                 )
         elif (folder / RESULTS).exists():
-            raise FileFormatError(
-                f"{folder} holds results of something else; choose another --out"
-            )
+            raise FileFormatError(f"{folder} holds results of something else; choose another --out")
         else:
             write_json(folder / RUN, wanted)
         yield

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grasplearn.errors import GraspLearnError
+from grasplearn.errors import GraspLearnError, refusal
 
 
 def partial_path(path: Path) -> Path:
@@ -25,10 +25,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise GraspLearnError(
-            f"cannot write {path} ({reason}); choose another place or free this one"
-        ) from error
+        raise GraspLearnError(refusal(error, path)) from error
 
 
 def save(path: Path | str, data: bytes) -> Path:

@@ -70,7 +70,7 @@ class DemoPage:
 
     Attributes:
         object_name, part: what was shown, and where it was grasped.
-        object_picture: (H, W, 3) uint8, the object large.
+        object_picture: (H, W, 3) uint8, the robot with the object in its hand.
         shown: pictures of the one demonstration.
         summary: rows of ``summary.json``; metrics other than METRICS are left out.
         trials: in the order in which they are to be seen.

@@ -29,10 +29,10 @@ SETTLE_STEPS = 120
 MAX_SETTLE_STEPS = 960
 RESTING_SPEED = 0.004
 MAX_TOPPLE = np.deg2rad(10)
-HAND_CLEARANCE = 0.003
+HAND_CLEARANCE = 0.0015
 PLACEMENT_TRIES = 40
 SLIDE_TRIES = 10
-COVER_TRIES = 6
+COVER_TRIES = 8
 _LOOK = overhead_camera(side=96)
 
 
@@ -70,7 +70,7 @@ class Wish:
 def free_grasps(world: World, wish: Wish) -> list[Grasp]:
     """Those of the wish's grasps that point down and that the hand has room for now."""
     T_world_object = world.T_world_object(0)
-    grasps = [_flattened(T_world_object @ T, wish.grasp_width) for T in wish.grasps_object]
+    grasps = [flattened(T_world_object @ T, wish.grasp_width) for T in wish.grasps_object]
     return [g for g in grasps if g is not None and world.clearance(g) > HAND_CLEARANCE]
 
 
@@ -285,7 +285,7 @@ class _Arrangement:
         )
 
 
-def _flattened(T_world_grasp: Array, width: float) -> Grasp | None:
+def flattened(T_world_grasp: Array, width: float) -> Grasp | None:
     """A grasp pose as a top-down Grasp; None if it approaches from elsewhere (> 15 deg off)."""
     if T_world_grasp[2, 2] > -np.cos(np.deg2rad(15)):
         return None

@@ -211,6 +211,27 @@ class Eye:
             cv2.imwrite(str(path), cv2.cvtColor(turned, cv2.COLOR_RGB2BGR))
         return path
 
+    def set_up_window(self, camera: Camera, target: Sequence[float]) -> None:
+        """Has an eye with a window look from where ``camera`` stands at ``target``, panels away."""
+        client = self._client
+        away = camera.T_world_cam[:3, 3] - np.asarray(target)
+        distance = float(np.linalg.norm(away))
+        # Bullet's yaw is 0 for a camera that looks along +y.
+        yaw = math.degrees(math.atan2(away[0], -away[1]))
+        pitch = -math.degrees(math.asin(away[2] / distance))
+        client.configureDebugVisualizer(client.COV_ENABLE_GUI, 0)
+        # The window's lens is wider than any of ours.
+        client.resetDebugVisualizerCamera(0.7 * distance, yaw, pitch, target)
+
+    def freeze_window(self) -> None:
+        """Keeps a scene that is being built out of sight until ``refresh_window``."""
+        self._client.configureDebugVisualizer(self._client.COV_ENABLE_RENDERING, 0)
+
+    def refresh_window(self) -> None:
+        """Has the window show the poses that were set; only a step of time does that."""
+        self._client.stepSimulation()
+        self._client.configureDebugVisualizer(self._client.COV_ENABLE_RENDERING, 1)
+
     @property
     def connected(self) -> bool:
         return self._client.connected

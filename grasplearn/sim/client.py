@@ -68,6 +68,7 @@ class Client:
 
     def close(self) -> None:
         if self._id >= 0:
-            with suppress(pybullet.error):  # the user may have closed the window
+            # The user may have closed the window; and its threads say good-bye at length.
+            with muted(), suppress(pybullet.error):
                 pybullet.disconnect(physicsClientId=self._id)
             self._id = -1

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from grasplearn.errors import DemonstrationError, SceneError, UnknownNameError
 from grasplearn.geometry import WORKSPACE_CENTER, grasp_height, heightmap, invert, transform
-from grasplearn.sim.arrange import HAND_CLEARANCE, Twin, Wish, free_grasps
+from grasplearn.sim.arrange import HAND_CLEARANCE, Twin, Wish, flattened, free_grasps
 from grasplearn.sim.camera import overhead_camera, table_textures
 from grasplearn.sim.hand import approach_width
 from grasplearn.sim.object_folder import ObjectModel
@@ -37,8 +37,17 @@ MAX_CONTACT_WIDTH = MAX_WIDTH - 0.008
 MAX_HEIGHT_ERROR = 0.015
 SAMPLES = 400
 CANDIDATES = 40
-# A candidate must lift the lone object as it is and with these errors (m, m, rad).
-PERTURBATIONS = ((0.0, 0.0, 0.0), (0.004, 0.003, 0.10), (-0.004, -0.003, -0.10))
+# So that a scene in which the object settled a little differently still leaves room.
+SPARE_CLEARANCE = 0.001
+# A candidate must lift the lone object with each of these errors (m, m, rad), the object itself
+# turned by the last figure (rad).
+PERTURBATIONS = (
+    (0.0, 0.0, 0.0, 0.0),
+    (0.004, 0.003, 0.10, 0.0),
+    (-0.004, -0.003, -0.10, 0.8),
+    (0.003, -0.004, 0.05, -1.3),
+    (-0.003, 0.004, -0.05, 2.5),
+)
 TRIED = 8
 SCENE_TRIES = 4
 
@@ -131,7 +140,7 @@ def find_grasps(
             if model.part_at(transform(invert(T_world_object), center)) != part:
                 continue
             grasp = Grasp(center, yaw, approach_width(width))
-            if world.clearance(grasp) < HAND_CLEARANCE / 2:
+            if world.clearance(grasp) < HAND_CLEARANCE + SPARE_CLEARANCE:
                 continue
             yield _Found(part, grasp, invert(T_world_object) @ grasp.T_world_grasp)
             given += 1
@@ -159,12 +168,14 @@ def _contact_widths(points: Array, normals: Array, start: Array, inward: Array) 
 
 
 def _sturdy(world: World, model: ObjectModel, pose_index: int, found: _Found) -> bool:
-    scene = _alone(model, pose_index)
-    for dx, dy, turn in PERTURBATIONS:
-        world.reset(scene)
-        g = found.grasp
-        center = g.center_world + np.array([dx, dy, 0.0])
-        if world.execute(Grasp(center, g.yaw + turn, g.width)).outcome is not Outcome.LIFTED:
+    for dx, dy, turn, object_turn in PERTURBATIONS:
+        world.reset(_alone(model, pose_index, object_turn))
+        grasp = flattened(world.T_world_object(0) @ found.T_object_grasp, found.grasp.width)
+        if grasp is None:
+            return False
+        center = grasp.center_world + np.array([dx, dy, 0.0])
+        off = Grasp(center, grasp.yaw + turn, grasp.width)
+        if world.execute(off).outcome is not Outcome.LIFTED:
             return False
     return True
 
@@ -293,10 +304,15 @@ def is_colorful(model: ObjectModel) -> bool:
     return bool((picture.max(axis=2) - picture.min(axis=2)).mean() > 40)
 
 
-def _alone(model: ObjectModel, pose_index: int) -> SceneSpec:
+def _alone(model: ObjectModel, pose_index: int, turn: float = 0.0) -> SceneSpec:
     pose = model.stable_poses[pose_index]
+    turned = Rotation.from_euler("z", turn) * Rotation.from_quat(pose.quaternion)
     return SceneSpec(
-        objects=(PlacedObject(model.object_id, (*WORKSPACE_CENTER, pose.height), pose.quaternion),),
+        objects=(
+            PlacedObject(
+                model.object_id, (*WORKSPACE_CENTER, pose.height), tuple(turned.as_quat())
+            ),
+        ),
         camera=overhead_camera(),
         light=Light(shadow=False),
         table_texture=next(iter(table_textures())),

@@ -51,7 +51,7 @@ def judge(
     target = scene.objects[0]
     T_object_grasp = invert(pose_matrix(target.position, target.quaternion)) @ grasp.T_world_grasp
     if model.object_id != lesson.object_id:
-        on_part = near_part(model, T_object_grasp[:3, 3], lesson.part)
+        on_part = near_part(model, T_object_grasp[:3, 3], lesson.part, grasp.width)
         return Verdict(outcome, lifted and on_part, lifted, on_part, None, None)
     position_error, yaw_error = grasp_error(
         model, lesson.T_object_grasp, T_object_grasp, target_up(scene)
@@ -72,22 +72,27 @@ def grasp_error(
     """Distance (m) and angle (rad) to the nearest grasp that symmetry makes equal to the shown one.
 
     The distance is taken in the table's plane: a top-down grasp's height follows from the picture.
-    Nearest is what is least in units of the two tolerances; jaws may be turned by half a turn.
+    Nearest is what is least in units of the two tolerances; jaws may be turned by half a turn. An
+    equal grasp that would come from below the table counts as a quarter turn off.
     """
     shown = np.stack(equal_grasps(model, T_object_shown))
     offset = shown[:, :3, 3] - T_object_grasp[:3, 3]
     flat = offset - np.outer(offset @ up_object, up_object)
     distance = np.linalg.norm(flat, axis=1)
     cosine = np.abs(shown[:, :3, 0] @ T_object_grasp[:3, 0])
-    angle = np.arccos(np.clip(cosine, 0, 1))
-    # An equal grasp that would come from below the table is none.
     from_above = -(shown[:, :3, 2] @ up_object) > np.cos(np.deg2rad(15))
+    angle = np.where(from_above, np.arccos(np.clip(cosine, 0, 1)), math.pi / 2)
     cost = np.maximum(distance / MAX_POSITION_ERROR, angle / MAX_YAW_ERROR)
-    best = int(np.argmin(np.where(from_above, cost, np.inf)))
+    best = int(np.argmin(cost))
     return float(distance[best]), float(angle[best])
 
 
-def near_part(model: ObjectModel, point_object: Array, part: str) -> bool:
-    """Whether the nearest surface belongs to the part and is no farther than the tolerance."""
+def near_part(model: ObjectModel, point_object: Array, part: str, width: float = 0.0) -> bool:
+    """Whether the nearest surface belongs to the part and is no farther than the tolerance.
+
+    Or than jaws that were opened to ``width`` (m) reach to either side: around a cup's rim the
+    grasp's middle is in the air.
+    """
     distance, _ = model.surface.tree.query(point_object)
-    return bool(distance < MAX_POSITION_ERROR and model.part_at(point_object) == part)
+    reach = max(MAX_POSITION_ERROR, width / 2)
+    return bool(distance < reach and model.part_at(point_object) == part)

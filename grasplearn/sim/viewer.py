@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from grasplearn.errors import DisplayError
 from grasplearn.geometry import look_at
-from grasplearn.sim.camera import FAR, Eye
+from grasplearn.sim.camera import Eye
 from grasplearn.sim.client import Client
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
@@ -23,7 +22,9 @@ from grasplearn.types import Camera, Light, SceneSpec
 SIZE = (480, 360)
 # Where the side camera stands and what it looks at, m: the jaws' whole way in view, the forearm not
 # in front of it.
-VIEWPOINT, VIEWED = (1.08, -0.70, 0.55), (0.46, 0.0, 0.12)
+VIEWPOINT, VIEWED = (1.08, -0.70, 0.55), (0.46, 0.0, 0.14)
+# Whence portraits are taken: the table's ground behind a thing, or the sky behind the hand.
+FROM_ABOVE, FROM_THE_SIDE = (0.10, -0.62, 0.75), (0.50, -0.80, 0.30)
 # Bright, but with something left for the white arm to stand out by.
 _VIEW_LIGHT = Light(
     direction=(0.5, -0.7, 1.1), color=(1.0, 0.99, 0.97), ambient=0.5, diffuse=0.45, shadow=True
@@ -40,18 +41,19 @@ def side_camera(size: tuple[int, int] = SIZE) -> Camera:
 
 
 def portrait_camera(
-    center_world: Sequence[float], extent: float, size: tuple[int, int] = (224, 224)
+    center_world: ArrayLike,
+    extent: float,
+    size: tuple[int, int],
+    away: tuple[float, float, float] = FROM_ABOVE,
 ) -> Camera:
-    """Looks down at an angle on something ``extent`` m large, so that it fills the picture."""
-    away = np.array([0.10, -0.62, 0.75])
-    distance = 0.6
-    eye = np.asarray(center_world) + distance * away / np.linalg.norm(away)
-    return _camera(eye, center_world, 0.8 * min(size) * distance / extent, size)
+    """Looks from 1 m ``away`` at something ``extent`` m large, so that it fills the picture."""
+    direction = np.array(away) / np.linalg.norm(away)
+    return _camera(center_world + direction, center_world, 0.8 * min(size) / extent, size)
 
 
 def _camera(
-    eye: Sequence[float] | NDArray[np.float64],
-    target: Sequence[float],
+    eye: ArrayLike,
+    target: ArrayLike,
     focal: float,
     size: tuple[int, int],
 ) -> Camera:
@@ -76,7 +78,7 @@ def view(eye: Eye, camera: Camera, fine: int = 1) -> NDArray[np.uint8]:
     rgb, depth, _ = eye.render(larger, _VIEW_LIGHT)
     height = np.linspace(0, 1, larger.height)[:, None, None]
     sky = (1 - height) * _SKY[0] + height * _SKY[1]
-    rgb = np.where((depth > 0.99 * FAR)[..., None], sky, rgb).astype(np.uint8)
+    rgb = np.where((depth == 0)[..., None], sky, rgb).astype(np.uint8)
     if fine == 1:
         return rgb
     size = (camera.width, camera.height)
@@ -140,19 +142,16 @@ class Window:
         self._eye = Eye(catalogue, with_arm=True, mode=Client.gui_mode())
         if not self._eye.connected:
             raise DisplayError("PyBullet could not open its window on this display")
-        away = np.subtract(VIEWPOINT, VIEWED)
-        distance = float(np.linalg.norm(away))
-        # Bullet's yaw is 0 for a camera that looks along +y.
-        yaw = math.degrees(math.atan2(away[0], -away[1]))
-        pitch = -math.degrees(math.asin(away[2] / distance))
-        self._eye.set_up_window(distance, yaw, pitch, VIEWED)
+        self._eye.set_up_window(side_camera(), VIEWED)
         self._scene: SceneSpec | None = None
 
     def __call__(self, world: World, phase: str) -> None:
         if self._scene is not world.scene and world.scene is not None:
+            self._eye.freeze_window()
             self._eye.show(world.scene)
             self._scene = world.scene
         self._eye.move(world.poses(), world.joint_positions)
+        self._eye.refresh_window()
         time.sleep(1 / 30)
 
     def close(self) -> None:

@@ -117,8 +117,10 @@ class World:
         """Adds an object to the physics; returns its index."""
         model = self.catalogue.get(placed.object_id)
         body = load_body(self._client, model, placed, visual=False)
+        # Rolling and spinning friction would take a third of the solver's time; a little damping
+        # stops a can as well.
         self._client.changeDynamics(
-            body.id, -1, linearDamping=0.04, angularDamping=0.1, contactProcessingThreshold=0.0
+            body.id, -1, rollingFriction=0.0, spinningFriction=0.0, angularDamping=0.3
         )
         self._bodies.append(body)
         return len(self._bodies) - 1
@@ -193,7 +195,7 @@ class World:
         if plan is None or self._arm is None:
             return GraspReport(Outcome.UNREACHABLE)
         arm, (approach, lift, shakes) = self._arm, plan
-        self._watch = watch
+        self._watch, self._ticks = watch, 0
 
         self._phase = "approach"
         arm.open(grasp.width)
@@ -265,7 +267,7 @@ class World:
         ]
 
     def _still_held(self, held: _Held) -> bool:
-        """Between both pads, touching nothing else, and its gripped point 15 cm above its start."""
+        """Between both pads, off the table, and its gripped point 15 cm above its start."""
         rise = transform(self.T_world_object(held.index), held.point_object)[2] - held.start_height
         gripped = all(self._touching(held.index, link) for link in HAND_LINKS[1:])
         body = self._bodies[held.index].id

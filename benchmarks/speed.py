@@ -1,0 +1,125 @@
+"""How fast the world runs, beside panda-gym in the same process.
+
+    python benchmarks/speed.py [--trials 40] [--json out/speed.json]
+
+CPU seconds of one process, so that a busy machine changes little; panda-gym (extra ``peers``) gets a
+row if it is installed. Trials: scene reset, one 224 x 224 RGB-D observation, a grasp with lift, hold
+and shake, on test objects, one per category in turn, seed 0, the grasp from a table of demonstrations
+made before the clock runs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from grasplearn.evaluate import make_lesson, neighbours_of
+from grasplearn.sim.demonstrator import replay
+from grasplearn.sim.objects import Catalogue
+from grasplearn.sim.world import World
+from grasplearn.tiers import TIERS
+from grasplearn.trial import trial_scene, trial_seed
+
+
+def cpu_time(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def trials(world: World, count: int, tier: str) -> dict[str, list[float]]:
+    """CPU seconds of the parts of a trial: drawing the scene, reset and picture, execution."""
+    firsts = {m.category: m.object_id for m in world.catalogue.select(split="test")}
+    lessons = [
+        make_lesson(world, name, seed=0, look_alike=TIERS[tier].look_alike)
+        for name in list(firsts.values())[:10]
+    ]
+    times: dict[str, list[float]] = {"draw": [], "reset_and_observe": [], "execute": []}
+    for index in range(count):
+        lesson = lessons[index % len(lessons)]
+        model = world.catalogue.get(lesson.object_id)
+        others = neighbours_of(world.catalogue, model)
+        seed = trial_seed(0, tier, model.object_id, 0, index)
+        start = time.process_time()
+        scene = trial_scene(world, lesson, tier, others, seed)
+        times["draw"].append(time.process_time() - start)
+        grasp = replay(world, lesson, scene, np.random.default_rng(0))
+        start = time.process_time()
+        world.reset(scene)
+        world.observe()
+        times["reset_and_observe"].append(time.process_time() - start)
+        if grasp is not None:
+            times["execute"].append(cpu_time(lambda g=grasp: world.execute(g)))
+    return times
+
+
+def observations(world: World, count: int) -> float:
+    """Observations per CPU second over scenes of tier ``same``, light and shadow as drawn."""
+    model = world.catalogue.select(split="test")[0]
+    lesson = make_lesson(world, model.object_id, seed=0)
+    others = neighbours_of(world.catalogue, model)
+    spent = 0.0
+    scenes = 10
+    for index in range(scenes):
+        world.reset(trial_scene(world, lesson, "same", others, index))
+        world.observe()
+        spent += cpu_time(lambda: [world.observe() for _ in range(count // scenes)])
+    return count / spent
+
+
+def steps(world: World, count: int) -> float:
+    """Physics steps per CPU second, arm and four objects in the scene."""
+    return count / cpu_time(lambda: world.step(count))
+
+
+def peer(count: int) -> dict[str, float] | None:
+    """panda-gym's PandaPickAndPlace: physics steps and 224 x 224 frames per CPU second."""
+    try:
+        import gymnasium
+        import panda_gym  # noqa: F401  registers its environments
+    except ImportError:
+        return None
+    env = gymnasium.make(
+        "PandaPickAndPlace-v3", render_mode="rgb_array", render_width=224, render_height=224
+    )
+    env.reset(seed=0)
+    client = env.unwrapped.sim.physics_client  # type: ignore[attr-defined]
+    physics = count / cpu_time(lambda: [client.stepSimulation() for _ in range(count)])
+    env.render()
+    frames = 30 / cpu_time(lambda: [env.render() for _ in range(30)])
+    env.close()
+    return {"physics_steps_per_s": physics, "frames_per_s": frames}
+
+
+def main(trials_per_tier: int = 40, json_file: Path | None = None) -> None:
+    """Prints and optionally writes the figures."""
+    world = World(Catalogue.builtin())
+    out: dict[str, Any] = {"trial_cpu_s": {}}
+    for tier in TIERS:
+        times = trials(world, trials_per_tier, tier)
+        medians = {name: float(np.median(values)) for name, values in times.items()}
+        out["trial_cpu_s"][tier] = medians | {"sum": sum(medians.values())}
+        print(f"trial, {tier:8}", {k: round(v, 3) for k, v in out["trial_cpu_s"][tier].items()})
+    model = world.catalogue.select(split="test")[0]
+    lesson = make_lesson(world, model.object_id, seed=0)
+    world.reset(lesson.scene)
+    out["grasplearn"] = {
+        "physics_steps_per_s": steps(world, 5000),
+        "frames_per_s": observations(world, 200),
+    }
+    out["panda_gym"] = peer(5000)
+    for name in ("grasplearn", "panda_gym"):
+        print(name, {k: round(v, 1) for k, v in (out[name] or {}).items()} or "not installed")
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(out, indent=2))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
