@@ -3,8 +3,8 @@
     python benchmarks/endurance.py [--trials 1000] [--workers 1,1,2] [--out out/endurance]
 
 Runs one evaluation (depth heuristic, tier ``same``, test objects, seed 0) once per entry of
-``--workers`` and compares the sorted rows, time fields apart. In the first run the resident memory of
-the one process is sampled after every task.
+``--workers`` and compares the sorted rows, time fields apart. With one worker the resident memory
+of the process is sampled after every task.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
     ACTION_LOW to ACTION_HIGH; ``action_of`` makes one from a grasp. The grasp's height follows
     from the depth picture (``geometry.grasp_height``).
     Reward: 1 for a success, else 0. ``info``: ``is_success``, ``outcome``, ``object``, ``part``,
-    ``demonstration`` and, after a step, ``advice``, ``lifted``, ``on_part``.
+    ``demonstration``, ``camera`` (calibration); after a step ``advice``, ``lifted``, ``on_part``.
 
     Args:
         object_id: which object; None draws one from ``split`` at every reset.
@@ -184,12 +184,13 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
         assert self._observation is not None
         return {"rgb": self._observation.rgb, "depth": self._observation.depth}
 
-    @staticmethod
-    def _info(lesson: Lesson) -> dict[str, Any]:
+    def _info(self, lesson: Lesson) -> dict[str, Any]:
+        assert self._world.scene is not None
         return {
             "is_success": False,
             "outcome": "",
             "object": lesson.object_id,
             "part": lesson.part,
             "demonstration": lesson.demonstration,
+            "camera": self._world.scene.camera,
         }

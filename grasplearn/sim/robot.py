@@ -127,16 +127,27 @@ class Panda:
         self._drive_arm(self._q)
         self.open(MAX_WIDTH)
 
-    def move(self, waypoints: Sequence[Array], duration: float) -> None:
-        """Follows joint waypoints (7,) each, evenly in time with a smooth start and stop."""
+    def move(
+        self,
+        waypoints: Sequence[Array],
+        duration: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Follows joint waypoints (7,) each, evenly in time with a smooth start and stop.
+
+        Stands still from when ``stop``, which is asked 60 times a second, says so.
+        """
         ticks = max(1, round(duration / TICK))
         knots = np.stack([self._q, *waypoints])
         for tick in range(1, ticks + 1):
             s = tick / ticks
             s = s * s * (3 - 2 * s) * (len(knots) - 1)
             i = min(int(s), len(knots) - 2)
-            self._drive_arm(knots[i] + (s - i) * (knots[i + 1] - knots[i]))
+            self._q = knots[i] + (s - i) * (knots[i + 1] - knots[i])
+            self._drive_arm(self._q)
             self._run_tick()
+            if stop():
+                return
         self._q = knots[-1]
 
     def swing(self, amplitudes: Sequence[Array], frequency: float, duration: float) -> None:

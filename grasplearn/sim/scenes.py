@@ -48,7 +48,7 @@ def sample_scene(world: World, wish: Wish, tier_name: str, rng: np.random.Genera
             camera=camera,
             light=_sample_light(rng),
             table_texture=str(rng.choice(list(table_textures()))),
-            table_tint=tuple(rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.0, 3)),
+            table_tint=tuple(rng.uniform(0.75, 1.0) * rng.uniform(0.85, 1.0, 3)),
             sensor_seed=int(rng.integers(2**31)) if wish.sensor else None,
             tier=tier_name,
         )

@@ -35,6 +35,9 @@ SHAKE_FREQUENCY = 3.0  # Hz: peaks at 0.7 g
 SHAKE_TIME = 1.0
 # The hand counts as blocked when it stops this far from where it should be.
 BLOCKED_DISTANCE = 0.008
+# ... or when it presses down on something harder than this, N: hands that come down beside an
+# object feel nothing, those that come down on one more than 100 N, which drives it into the table.
+MAX_PRESS = 40.0
 MISSED_OPENING = 0.0015
 TABLE_FRICTION = 0.6
 SOLVER_ITERATIONS = 50
@@ -200,8 +203,11 @@ class World:
         self._phase = "approach"
         arm.open(grasp.width)
         arm.move([approach[0]], 1.0)
-        arm.move(approach[1:], 0.5)
-        if np.linalg.norm(arm.grasp_position - grasp.center_world) > BLOCKED_DISTANCE:
+        arm.move(approach[1:], 0.5, stop=self._presses)
+        if (
+            self._presses()
+            or np.linalg.norm(arm.grasp_position - grasp.center_world) > BLOCKED_DISTANCE
+        ):
             return GraspReport(Outcome.COLLIDED, self._touched())
 
         self._phase = "close"
@@ -249,6 +255,12 @@ class World:
             self._arm.body, self._bodies[index].id, linkIndexA=link
         )
         return any(p[9] > 0 for p in points)
+
+    def _presses(self) -> bool:
+        """Whether the hand pushes against something below or above it with more than MAX_PRESS."""
+        assert self._arm is not None
+        points = self._client.getContactPoints(self._arm.body)
+        return bool(sum(p[9] * abs(p[7][2]) for p in points if p[3] in HAND_LINKS) > MAX_PRESS)
 
     def _touched(self) -> int | None:
         for index in range(len(self._bodies)):

@@ -15,9 +15,10 @@ from gymnasium.wrappers import RecordEpisodeStatistics
 
 from grasplearn.env import TableGrasp
 from grasplearn.errors import DisplayError, InvalidValueError, UnknownNameError
+from grasplearn.geometry import points_world
 from grasplearn.sim.demonstrator import replay
 from grasplearn.tiers import TIERS
-from grasplearn.types import Demonstration, Grasp, Outcome
+from grasplearn.types import Demonstration, Grasp, Observation, Outcome
 
 ID = "grasplearn/TableGrasp-v0"
 OBJECT = "can_00"
@@ -65,8 +66,11 @@ def test_the_spaces_hold_what_comes_out(env: TableGrasp) -> None:
 
 def test_nothing_private_is_told(env: TableGrasp) -> None:
     """A policy may see the demonstration, and not the scene or the object's frame."""
-    _, info = env.reset(seed=3)
-    assert set(info) == {"is_success", "outcome", "object", "part", "demonstration"}
+    observation, info = env.reset(seed=3)
+    known = {"is_success", "outcome", "object", "part", "demonstration", "camera"}
+    assert set(info) == known
+    seen = Observation(observation["rgb"], observation["depth"], info["camera"])
+    assert abs(np.median(points_world(seen)[0][..., 2])) < 0.005, "not this picture's camera"
 
 
 def test_the_same_seed_gives_the_same_episode(env: TableGrasp) -> None:

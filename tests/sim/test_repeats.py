@@ -68,9 +68,9 @@ def test_even_a_crash_repeats_to_the_last_bit(
     world: World, catalogue: Catalogue, lesson: Lesson
 ) -> None:
     """Things knocked over are the most sensitive to any difference."""
-    cans = [placed(catalogue, "can_00", 0.46 + 0.06 * i, 0.0) for i in range(2)]
-    scene = scene_of(*cans, placed(catalogue, "bottle_00", 0.5, 0.09))
-    crash = Grasp((0.47, 0.02, 0.04), 0.3, 0.03)
+    cans = [placed(catalogue, "can_00", 0.46, -0.06 * i) for i in range(2)]
+    scene = scene_of(*cans, placed(catalogue, "bottle_00", 0.5, 0.12))
+    crash = Grasp((0.46, 0.019, 0.1), 0.0, 0.08)  # the jaws close beside the can's middle
     first = everything(world, scene, crash)
     moved = np.subtract(first[4][0][0], cans[0].position)
     assert np.linalg.norm(moved) > 0.02, "nothing was knocked over"

@@ -177,16 +177,20 @@ def test_same_shows_the_object_beside_others_apart(world: World, draw, object_id
 
 
 @every_object
-def test_clutter_touches_and_hides(world: World, draw, object_id: str) -> None:
-    hidden = []
+def test_clutter_touches(world: World, draw, object_id: str) -> None:
     for number in numbers:
         _, scene = draw("clutter", object_id, number)
         assert scene.objects[0].object_id == object_id
         world.reset(scene)
         nearest = min(world.distance(0, i, 0.05) for i in range(1, len(scene.objects)))
         assert nearest < 0.01, "no neighbour touches it"
-        hidden.append(scene.hidden)
-    assert max(hidden) > 0.0
+
+
+def test_clutter_hides_what_can_be_hidden(draw) -> None:
+    """Little can hide a tall thing from above: at least half of all scenes."""
+    hidden = [draw("clutter", o, n)[1].hidden for o in TAUGHT for n in numbers]
+    assert np.mean(np.array(hidden) > 0.02) >= 0.5
+    assert max(hidden) > 0.1
 
 
 @every_object

@@ -97,6 +97,26 @@ def test_coming_down_onto_something_is_a_collision(world: World, catalogue: Cata
     assert report == GraspReport(Outcome.COLLIDED, 0)
 
 
+@pytest.mark.parametrize("object_id", ["box_00", "box_02", "padlock_00", "toy_car_00"])
+def test_nothing_is_pushed_into_the_table(
+    world: World, catalogue: Catalogue, object_id: str
+) -> None:
+    """What the hand cannot span it collides with, whichever way it comes down on its middle."""
+    for width in (0.006, 0.02):
+        for yaw in (0.3, 1.2):
+            world.reset(scene_of(placed(catalogue, object_id, 0.5, 0.0)))
+            at_rest = world.poses()[0][0][2]
+            deepest = [at_rest]
+
+            def watch(watched: World, phase: str, deepest: list[float] = deepest) -> None:
+                deepest.append(watched.poses()[0][0][2])
+
+            report = world.execute(Grasp((0.5, 0.0, 0.01), yaw, width), watch)
+            assert report.outcome is not Outcome.LIFTED
+            assert min(deepest) > at_rest - 0.008
+            assert report == GraspReport(Outcome.COLLIDED, 0), (width, yaw)
+
+
 def test_a_tall_thing_that_is_run_into_is_a_collision(world: World, catalogue: Catalogue) -> None:
     world.reset(scene_of(placed(catalogue, "can_00", 0.5, 0.0)))
     assert world.bounds(0)[1][2] > 0.1, "the can must stand"
