@@ -35,7 +35,7 @@ class SensorModel:
 
     axial: float = 0.002
     axial_growth: float = 0.0019
-    wobble: float = 0.003
+    wobble: float = 0.0035
     wobble_size: int = 14
     flutter: float = 1.2
     step: float = 0.001

@@ -229,7 +229,8 @@ class World:
         kept = [h.index for h in held if self._still_held(h)]
         if not kept:
             return GraspReport(Outcome.SLIPPED, held[0].index)
-        return GraspReport(Outcome.LIFTED, min(kept))
+        # Two things in the hand at once are not the taught one lifted.
+        return GraspReport(Outcome.LIFTED, max(kept))
 
     def _plan(self, grasp: Grasp) -> tuple[list[Array], list[Array], list[Array]] | None:
         """Joint paths of approach and lift, and the shake's joint amplitudes; None: unreachable."""

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("learning", "edge", "skill", "policies"),
     ("trial", "evaluate", "results", "statistics", "lessons", "env"),
     ("show", "studio"),
-    ("cli", "commands"),
+    ("cli", "commands", "__main__"),
 )
 # The public API gathers from all floors.
 ROOF = "__init__"
