@@ -41,7 +41,7 @@ from grasplearn.tiers import TIERS
 from grasplearn.trial import run_trial, teach, trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson, SceneSpec, TrialResult, TrialSpec, wrap_yaw
 
-DEFAULT_OBJECT, DEFAULT_PART = "mug_06", "handle"
+DEFAULT_OBJECT, DEFAULT_PART = "hammer_06", "handle"
 # So many trials are on the video: more would take longer than anybody watches.
 FILMED = 3
 PAGE, VIDEO, PICTURES = "index.html", "trials.mp4", "trials"

@@ -53,7 +53,7 @@ def test_everything_is_there(out: Path) -> None:
         ("template", 1),
         ("scripted", 1),
     ]
-    assert {row["object"] for row in rows} == {"mug_06"}
+    assert {row["object"] for row in rows} == {"hammer_06"}
     summary = json.loads((out / "summary.json").read_text())
     assert summary["settings"]["part"] == "handle"
     assert json.loads((out / "again.json").read_text()) == summary
@@ -72,7 +72,7 @@ def test_the_page_needs_no_network(out: Path) -> None:
     assert not re.search(r"https?://(?!www\.w3\.org)", html)
     assert "<script" not in html and "data:video/mp4" in html
     assert "grasplearn demo --trials 2 --seed 1" in html
-    assert "Mug" in html and html.count("trial-") == 0
+    assert "Hammer" in html and html.count("trial-") == 0
 
 
 def test_a_second_demo_takes_the_first_ones_place(
