@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grasplearn.nets.chain import Block, Grads
-from grasplearn.nets.conv import conv_grads
+from grasplearn.nets.conv import conv_grads, relu_grad_
 
 
 class Stem(Block):
@@ -39,7 +39,7 @@ class Stem(Block):
     def vjp(
         self, h: Tensor, out: Tensor, g: Tensor, need_input: bool = True
     ) -> tuple[Grads, Tensor | None]:
-        g.mul_(out > 0)
+        relu_grad_(g, out)
         for_input, weight = conv_grads(
             h, self.weight, g, stride=self.stride, padding=self.padding, need_input=need_input
         )
@@ -66,7 +66,7 @@ class Residual(Block):
     def vjp(
         self, h: Tensor, out: Tensor, g: Tensor, need_input: bool = True
     ) -> tuple[Grads, Tensor | None]:
-        g.mul_(out > 0)
+        relu_grad_(g, out)
         for_input, weight = conv_grads(h, self.weight, g, padding=1, need_input=need_input)
         grads = {"weight": weight, "bias": g.sum((0, 2, 3))}
         return grads, None if for_input is None else for_input.add_(g)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grasplearn.nets.chain import Grads, Head, HeadStep
-from grasplearn.nets.conv import conv_grads, mix, mix_grads
+from grasplearn.nets.conv import conv_grads, mix, mix_grads, relu_grad_
 
 # What the width's squared error (in units of the hand's opening) counts beside the place's entropy.
 WIDTH_WEIGHT = 10.0
@@ -101,9 +101,7 @@ class ImprintedHead(Head):
 
     def forward(self, h: Tensor) -> Maps:
         normal, _ = self._normal(h)
-        size = (len(h), self.turns, *h.shape[-2:])
-        parts = [self._decode(self._correlate(normal, some))[1] for some in self._chunks()]
-        both = torch.cat([p.view(len(h), -1, 2, *size[2:]) for p in parts], 1)
+        both = self._both(normal)
         return Maps(both[:, :, 0], both[:, :, 1])
 
     def loss(self, h: Tensor, target: Target) -> Tensor:
@@ -121,13 +119,15 @@ class ImprintedHead(Head):
         loss, both = self._loss_and_error(normal, target)
         grads = {name: torch.zeros_like(p) for name, p in self.named_parameters()}
         for_normal = torch.zeros_like(normal)
-        for some in self._chunks():
-            for_normal += self._pull_back(normal, some, both, grads)
+        for ones, some in self._pieces(normal):
+            g = both[ones, some].flatten(0, 1)
+            for_normal[ones] += self._pull_back(normal[ones], some, g, grads)
         # n = x s with s = (|x|^2 + 1)^-1/2, hence dx = s (dn - n (n . dn)).
         grouped = normal.unflatten(1, (self.groups, -1))
         pulled = for_normal.unflatten(1, (self.groups, -1))
         along = (grouped * pulled).sum(2, keepdim=True)
         pulled.addcmul_(grouped, along, value=-1).mul_(inverse)
+        del both, g, normal, grouped, along, inverse
         error, grads["project"] = mix_grads(self.project, h, for_normal)
         return HeadStep(loss, grads, error)
 
@@ -139,7 +139,8 @@ class ImprintedHead(Head):
         What they should become less like elsewhere is not in it.
         """
         total: Tensor | None = None
-        for some in self._chunks():
+        for start in range(0, self.turns, self.turns_at_once):
+            some = slice(start, start + self.turns_at_once)
             g = -target.place[:, some] / len(target.place)
             for_maps = mix(self.link[:1].T, g.flatten(0, 1)[:, None])
             for_maps = self._by_group(for_maps, len(target.place))
@@ -150,9 +151,20 @@ class ImprintedHead(Head):
         assert total is not None
         return mix(self.project.T, total)
 
-    def _chunks(self) -> Iterator[slice]:
-        for start in range(0, self.turns, self.turns_at_once):
-            yield slice(start, min(start + self.turns_at_once, self.turns))
+    def _pieces(self, normal: Tensor) -> Iterator[tuple[slice, slice]]:
+        """Yields samples and turns that are worked through together: few, but all on a GPU."""
+        samples, turns = (len(normal), self.turns) if normal.is_cuda else (1, self.turns_at_once)
+        for first in range(0, len(normal), samples):
+            for start in range(0, self.turns, turns):
+                yield slice(first, first + samples), slice(start, start + turns)
+
+    def _both(self, normal: Tensor) -> Tensor:
+        """Returns quality and width (B, R, 2, h, w)."""
+        both = normal.new_empty(len(normal), self.turns, 2, *normal.shape[-2:])
+        for ones, some in self._pieces(normal):
+            _, part = self._decode(self._correlate(normal[ones], some))
+            both[ones, some] = part.view_as(both[ones, some])
+        return both
 
     def _normal(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Returns normalised features (B, F, h, w) and the factors (B, G, 1, h, w)."""
@@ -183,9 +195,7 @@ class ImprintedHead(Head):
 
     def _loss_and_error(self, normal: Tensor, target: Target) -> tuple[Tensor, Tensor]:
         """Returns the loss () and its gradient (B, R, 2, h, w) for both maps."""
-        parts = [self._decode(self._correlate(normal, some))[1] for some in self._chunks()]
-        both = torch.cat([p.unflatten(0, (len(normal), -1)) for p in parts], 1)
-        del parts
+        both = self._both(normal)
         share = target.place / len(normal)
         quality, width = both[:, :, 0], both[:, :, 1]
         total = quality.flatten(1).logsumexp(1).view(-1, 1, 1, 1)
@@ -196,9 +206,11 @@ class ImprintedHead(Head):
         width.mul_(share).mul_(2 * WIDTH_WEIGHT)
         return loss, both
 
-    def _pull_back(self, normal: Tensor, some: slice, both: Tensor, grads: Grads) -> Tensor:
-        """Adds some turns' share to ``grads``; returns their gradient for ``normal``."""
-        g = both[:, some].flatten(0, 1)
+    def _pull_back(self, normal: Tensor, some: slice, g: Tensor, grads: Grads) -> Tensor:
+        """Adds some turns' share to ``grads``; returns their gradient for ``normal``.
+
+        ``g``: (B t, 2, h, w), the loss's gradient for both maps.
+        """
         maps = self._correlate(normal, some)
         hidden, _ = self._decode(maps)
         grads["bias"] += g.sum((0, 2, 3))
@@ -206,7 +218,7 @@ class ImprintedHead(Head):
         for_maps, link = mix_grads(self.link, maps, g)
         grads["gather"] += gather
         grads["link"] += link
-        for_hidden.mul_(hidden > 0)
+        relu_grad_(for_hidden, hidden)
         del hidden, g
         grads["spread_bias"] += for_hidden.sum((0, 2, 3))
         through, spread = conv_grads(maps, self.spread, for_hidden, padding=1)
@@ -217,7 +229,7 @@ class ImprintedHead(Head):
         for_normal, kernels = conv_grads(
             normal, self._weights(some), for_maps, padding=self.kernel // 2, groups=self.groups
         )
-        grads["kernels"][some] = (
+        grads["kernels"][some] += (
             kernels.unflatten(0, (self.groups, -1)).transpose(0, 1).flatten(1, 2)
         )
         assert for_normal is not None

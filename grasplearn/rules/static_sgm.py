@@ -88,11 +88,12 @@ class StaticSGM:
             head = net.head.step(net.features(batch.pictures), batch.target)
             error = head.error
             yield BlockGrad(last + 1, head.grads, head.loss)
+        most = self.limit * _rms(error)
         h = batch.pictures
         for index in range(last):
             block = net.block(index)
             out = block(h)
-            yield self._update(block, index, h, out, state.modules.guess(index, out, error), error)
+            yield self._update(block, index, h, out, state.modules.guess(index, out, error), most)
             h = out
         block = net.block(last)
         out = block(h)
@@ -103,7 +104,7 @@ class StaticSGM:
             yield BlockGrad(last + 1, head.grads, head.loss)
         if self.error == "cached":
             state.errors.update(zip(batch.keys, error.clone(), strict=True))
-        yield self._update(block, last, h, out, error, None)
+        yield self._update(block, last, h, out, error, np.inf)
 
     def _told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
         """Returns the error the modules are told before any pass, or None if it must be found."""
@@ -124,14 +125,17 @@ class StaticSGM:
         return None
 
     def _update(
-        self, block: Block, index: int, h: Tensor, out: Tensor, g: Tensor, error: Tensor | None
+        self, block: Block, index: int, h: Tensor, out: Tensor, g: Tensor, most: float
     ) -> BlockGrad:
-        """Returns a block's own gradient from the gradient g at its output, which is consumed."""
+        """Returns a block's own gradient from the gradient g at its output, which is consumed.
+
+        ``most``: the greatest root mean square that g may have.
+        """
         size = _rms(g)
         if not np.isfinite(size):
             return BlockGrad(index, {}, guard=Guard.SKIPPED)
         guard = Guard.FINE
-        if error is not None and size > (most := self.limit * _rms(error)):
+        if size > most:
             g.mul_(most / size)
             guard = Guard.SCALED
         grads, _ = block.vjp(h, out, g, need_input=False)
