@@ -13,10 +13,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -58,11 +58,12 @@ class MemoryMeter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._span_peak = 0
         self._spans: list[Span] = []
-        # Sizes of followed storages by address, 0 for the baseline's; an entry ends with its storage.
+        # Sizes of followed storages by address, -1 for the baseline's; an entry ends with its
+        # storage.
         self._sizes: dict[int, int] = {}
         self._guards: dict[int, weakref.ReferenceType[Any]] = {}
 
@@ -98,7 +99,7 @@ class MemoryMeter(TorchDispatchMode):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, value, trace)
+        super().__exit__(kind, value, trace)  # type: ignore[no-untyped-call]
         self._guards.clear()
 
     def _follow(self, leaf: Any, baseline: bool) -> None:
@@ -108,7 +109,7 @@ class MemoryMeter(TorchDispatchMode):
         key = storage._cdata
         known = self._sizes.get(key)
         if known is None:
-            self._guards[key] = weakref.ref(storage, lambda _, key=key: self._freed(key))
+            self._guards[key] = weakref.ref(storage, partial(self._freed, key))
             known = 0
             self._sizes[key] = -1 if baseline else 0
             if baseline:
@@ -119,7 +120,7 @@ class MemoryMeter(TorchDispatchMode):
         self._sizes[key] = size
         self._change(size - known)
 
-    def _freed(self, key: int) -> None:
+    def _freed(self, key: int, _: object) -> None:
         size = self._sizes.pop(key, 0)
         self._guards.pop(key, None)
         self._change(-max(size, 0))
@@ -132,6 +133,7 @@ class MemoryMeter(TorchDispatchMode):
 
 def peak_memory(call: Callable[..., Any], *args: Any, **kwargs: Any) -> MemoryUse:
     """Runs a callable once and returns its memory; its result is dropped within the measurement."""
-    with MemoryMeter() as meter:
+    meter = MemoryMeter()
+    with meter:
         call(*args, **kwargs)
     return meter.use

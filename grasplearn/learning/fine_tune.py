@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -112,15 +113,11 @@ def fine_tune(
         if step in settings.agreement:
             cosines[step] = agreement(net, batch, rule, state, copy.deepcopy(rng))
         factor = settings.last + (1 - settings.last) * (1 + np.cos(np.pi * step / steps)) / 2
-        meter = MemoryMeter() if settings.measure_memory and step == 0 else None
-        if meter:
-            meter.__enter__()
-        try:
-            loss = float("nan")
+        measured = settings.measure_memory and step == 0
+        loss = float("nan")
+        with MemoryMeter() if measured else nullcontext() as meter:
             for update in rule.block_grads(net, batch, state, rng):
-                guard = update.guard
-                if not finite(update.grads):
-                    guard = Guard.SKIPPED
+                guard = update.guard if finite(update.grads) else Guard.SKIPPED
                 if guard is not Guard.FINE:
                     guards[guard] += 1
                 if update.loss is not None:
@@ -129,10 +126,7 @@ def fine_tune(
                     optimizers[update.index].step(update.grads, factor)
                 if watch:
                     watch(step, update)
-        finally:
-            if meter:
-                meter.__exit__(None, None, None)
-                peak = meter.peak
+        peak = meter.peak if meter else peak
         losses.append(loss)
     seconds = time.perf_counter() - start
     return net, Report(

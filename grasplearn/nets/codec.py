@@ -1,4 +1,4 @@
-"""Between the world's values and the net's tensors: pictures in, distributions over places, grasps out.
+"""Between the world's values and the net's tensors: pictures in, places, grasps out.
 
 A *place* is (u, v, turn): where the demonstrated spot is, in heightmap pixels, and by which angle
 the thing was turned (counter-clockwise seen from above) since the demonstration. Turns live on the
@@ -58,16 +58,17 @@ def place_of(view: Heightmap, grasp: Grasp, turn: float = 0.0) -> Place:
     return Place(float(u), float(v), turn)
 
 
-def warp(picture: Tensor, to_source: Tensor, side: int, mode: str = "bilinear") -> Tensor:
+def warp(picture: Tensor, to_source: Tensor, side: int, padding: str = "zeros") -> Tensor:
     """Looks a picture up at other places.
 
     Args:
         picture: (C, H, W), or (N, C, H, W), one for each map.
         to_source: (N, 3, 3), homographies from pixels (u, v, 1) of the result to the picture's.
         side: of the results, pixels.
+        padding: what lies outside the picture: ``zeros``, ``border`` or ``reflection``.
 
     Returns:
-        (N, C, side, side); 0 where the source lies outside the picture.
+        (N, C, side, side), interpolated linearly.
     """
     if picture.dim() == 3:
         picture = picture.expand(len(to_source), -1, -1, -1)
@@ -79,13 +80,13 @@ def warp(picture: Tensor, to_source: Tensor, side: int, mode: str = "bilinear") 
     source = source[:, :2] / source[:, 2:]
     scale = source.new_tensor([2 / (width - 1), 2 / (height - 1)]).view(1, 2, 1)
     grid = (source * scale - 1).transpose(1, 2).unflatten(1, (side, side)).to(picture.dtype)
-    return F.grid_sample(picture, grid, mode, "zeros", align_corners=True)
+    return F.grid_sample(picture, grid, "bilinear", padding, align_corners=True)
 
 
 def turned_about(place: Place, turns: Tensor, middle: float) -> Tensor:
-    """Returns (N, 3, 3) homographies that show a picture turned by ``turns`` (N,) rad about a place.
+    """Returns (N, 3, 3) homographies that show a picture turned about a place.
 
-    The place comes to lie at pixel (middle, middle).
+    ``turns`` (N,) rad; the place comes to lie at pixel (middle, middle).
     """
     c, s = torch.cos(turns), torch.sin(turns)
     # A point at (du, dv) came from R(-turn): v grows downwards, hence the signs.
@@ -197,4 +198,3 @@ def quality_map(maps: Maps, sample: int = 0) -> Tensor:
     quality = maps.quality[sample]
     probability: Tensor = quality.flatten().softmax(0).view_as(quality).sum(0)
     return probability
-

@@ -46,7 +46,8 @@ def mix(weight: Tensor, x: Tensor) -> Tensor:
     """
     # Not matmul, which copies x to fold the batch into the columns.
     many = weight.expand(len(x), -1, -1)
-    return torch.bmm(many, x.flatten(2)).unflatten(2, x.shape[2:])
+    mixed: Tensor = torch.bmm(many, x.flatten(2)).unflatten(2, x.shape[2:])
+    return mixed
 
 
 def mix_grads(weight: Tensor, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:

@@ -81,8 +81,8 @@ class ImprintedHead(Head):
         self.spread = nn.Parameter(torch.randn(hidden, groups, 3, 3) * math.sqrt(2 / (9 * groups)))
         self.spread_bias = nn.Parameter(torch.zeros(hidden))
         self.gather = nn.Parameter(torch.zeros(2, hidden))
-        # The first entry is the quality's, which softmax ignores; the second is the width itself.
-        self.bias = nn.Parameter(torch.tensor([0.0, 0.5]))
+        # Of the width alone: the quality is a softmax, which ignores a constant.
+        self.width = nn.Parameter(torch.tensor([0.5]))
 
     def imprint(self, features: Tensor, width: float) -> None:
         """Makes the demonstration's features the kernels.
@@ -97,7 +97,7 @@ class ImprintedHead(Head):
             edge = (features.shape[-1] - self.kernel) // 2
             inner = slice(edge, edge + self.kernel)
             self.kernels.copy_(normal[:, :, inner, inner] / self.kernel**2)
-            self.bias[1] = width
+            self.width.fill_(width)
 
     def forward(self, h: Tensor) -> Maps:
         normal, _ = self._normal(h)
@@ -110,7 +110,8 @@ class ImprintedHead(Head):
         log_place = maps.quality.flatten(1).log_softmax(1)
         off = (maps.width - target.width.view(-1, 1, 1, 1)) ** 2
         terms = WIDTH_WEIGHT * off.flatten(1) - log_place
-        return (target.place.flatten(1) * terms).sum(1).mean()
+        loss: Tensor = (target.place.flatten(1) * terms).sum(1).mean()
+        return loss
 
     @torch.no_grad()
     def step(self, h: Tensor, target: Target) -> HeadStep:
@@ -174,23 +175,25 @@ class ImprintedHead(Head):
 
     def _weights(self, some: slice) -> Tensor:
         """Kernels of some turns as a grouped convolution's weight (G t, F / G, k, k)."""
-        return self.kernels[some].unflatten(1, (self.groups, -1)).transpose(0, 1).flatten(0, 1)
+        grouped: Tensor = self.kernels[some].unflatten(1, (self.groups, -1))
+        return grouped.transpose(0, 1).flatten(0, 1)
 
     def _correlate(self, normal: Tensor, some: slice) -> Tensor:
         """Returns every group's correlation (B t, G, h, w)."""
-        found = F.conv2d(
-            normal, self._weights(some), padding=self.kernel // 2, groups=self.groups
-        )
-        return found.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        found = F.conv2d(normal, self._weights(some), padding=self.kernel // 2, groups=self.groups)
+        grouped: Tensor = found.unflatten(1, (self.groups, -1))
+        return grouped.transpose(1, 2).flatten(0, 1)
 
     def _by_group(self, maps: Tensor, samples: int) -> Tensor:
         """(B t, G, h, w) back to the convolution's order (B, G t, h, w)."""
-        return maps.unflatten(0, (samples, -1)).transpose(1, 2).flatten(1, 2)
+        grouped: Tensor = maps.unflatten(0, (samples, -1))
+        return grouped.transpose(1, 2).flatten(1, 2)
 
     def _decode(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Returns hidden maps (B t, D, h, w), and quality and width (B t, 2, h, w)."""
         hidden = F.conv2d(maps, self.spread, self.spread_bias, padding=1).relu_()
-        both = mix(self.gather, hidden) + mix(self.link, maps) + self.bias.view(2, 1, 1)
+        both = mix(self.gather, hidden).add_(mix(self.link, maps))
+        both[:, 1] += self.width
         return hidden, both
 
     def _loss_and_error(self, normal: Tensor, target: Target) -> tuple[Tensor, Tensor]:
@@ -213,7 +216,7 @@ class ImprintedHead(Head):
         """
         maps = self._correlate(normal, some)
         hidden, _ = self._decode(maps)
-        grads["bias"] += g.sum((0, 2, 3))
+        grads["width"] += g[:, 1].sum()
         for_hidden, gather = mix_grads(self.gather, hidden, g)
         for_maps, link = mix_grads(self.link, maps, g)
         grads["gather"] += gather

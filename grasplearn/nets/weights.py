@@ -67,7 +67,7 @@ def load_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
     try:
         with safetensors.safe_open(path, "pt") as stream:
             metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise FileFormatError(f"no weights at {path}; give a .safetensors file") from error
     except (OSError, safetensors.SafetensorError) as error:

@@ -46,13 +46,15 @@ class SGM(nn.Module):
             return (g + e * skip) * (1 + mix(self.gate, sensed))
         g.addcmul_(e, skip)
         # On a CPU sample by sample, so that the gate of all samples never lives at once.
-        for some, seen in zip(*(t.split(len(t) if t.is_cuda else 1) for t in (g, sensed)), strict=True):
-            some.mul_(mix(self.gate, seen).add_(1))
+        size = len(g) if g.is_cuda else 1
+        for first in range(0, len(g), size):
+            some = slice(first, first + size)
+            g[some].mul_(mix(self.gate, sensed[some]).add_(1))
         return g
 
 
 class SGMs(nn.Module):
-    """The modules of a chain: one for every block but the last, whose gradient is the error itself."""
+    """A chain's modules: one for every block but the last, whose gradient is the error itself."""
 
     def __init__(self, channels: int, count: int, inner: int = 8) -> None:
         super().__init__()
@@ -60,7 +62,7 @@ class SGMs(nn.Module):
 
     @staticmethod
     def untrained(net: Chain, rng: np.random.Generator, inner: int = 8) -> SGMs:
-        """Returns fresh modules for a chain whose blocks all put out the same number of channels."""
+        """Returns fresh modules for a chain whose blocks all put out as many channels."""
         first = next(net.block(0).parameters())
         channels = len(first)
         with torch.random.fork_rng(devices=[]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
@@ -68,9 +69,7 @@ class StaticSGM:
 
     def __post_init__(self) -> None:
         if self.error not in ("exact", "cached", "target"):
-            raise InvalidValueError(
-                f"error must be exact, cached or target; got '{self.error}'"
-            )
+            raise InvalidValueError(f"error must be exact, cached or target; got '{self.error}'")
         if not self.limit > 0:
             raise InvalidValueError(f"limit must be above 0, got {self.limit}")
 
@@ -143,4 +142,4 @@ class StaticSGM:
 
 
 def _rms(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor)) / tensor.numel() ** 0.5
+    return float(torch.linalg.vector_norm(tensor)) / math.sqrt(tensor.numel())

@@ -17,14 +17,6 @@ from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
 from grasplearn.rules.static_sgm import StaticSGM
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("check", conformance.EVERY, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("name", RULES)
 def test_rule_conforms(name: str, check) -> None:
