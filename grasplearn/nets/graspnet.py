@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.blocks import Residual, Stem
-from grasplearn.nets.chain import Chain
-from grasplearn.nets.head import ImprintedHead, Maps
+from grasplearn.nets.chain import Batch, Chain
+from grasplearn.nets.head import ImprintedHead, Maps, maps_loss
 
 # Red, green, blue, height, known.
 CHANNELS = 5
@@ -102,7 +103,18 @@ class GraspNet(Chain):
         Args:
             patches: (turns, 5, S, S) from ``codec.patches``; width: opening / MAX_WIDTH.
         """
-        self.head.imprint(self.features(patches), width)
+        self.head.kernels.copy_(self.head.kernels_of(self.features(patches)))
+        self.head.width.fill_(width)
+
+    def episode_loss(self, patches: Tensor, width: float, batch: Batch) -> Tensor:
+        """Returns the loss () of a batch after imprinting a demonstration, for pre-training.
+
+        The net's own kernels are neither read nor changed; autograd looks through the imprint.
+        """
+        kernels = self.head.kernels_of(self.features(patches))
+        own = {"kernels": kernels, "width": kernels.new_full((1,), width)}
+        maps = functional_call(self.head, own, (self.features(batch.pictures),))
+        return maps_loss(maps, batch.target)
 
     @torch.no_grad()
     def predict(self, pictures: Tensor) -> Maps:

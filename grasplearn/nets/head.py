@@ -50,6 +50,15 @@ class Target:
     width: Tensor
 
 
+def maps_loss(maps: Maps, target: Target) -> Tensor:
+    """Cross-entropy of the place + weighted squared error of the width, mean over samples."""
+    log_place = maps.quality.flatten(1).log_softmax(1)
+    off = (maps.width - target.width.view(-1, 1, 1, 1)) ** 2
+    terms = WIDTH_WEIGHT * off.flatten(1) - log_place
+    loss: Tensor = (target.place.flatten(1) * terms).sum(1).mean()
+    return loss
+
+
 class ImprintedHead(Head):
     """Features (B, C, h, w) -> Maps.
 
@@ -84,20 +93,20 @@ class ImprintedHead(Head):
         # Of the width alone: the quality is a softmax, which ignores a constant.
         self.width = nn.Parameter(torch.tensor([0.5]))
 
-    def imprint(self, features: Tensor, width: float) -> None:
-        """Makes the demonstration's features the kernels.
+    def kernels_of(self, features: Tensor) -> Tensor:
+        """Returns the kernels (R, F, k, k) that a demonstration's features become.
+
+        Autograd can look through it, so that pre-training can shape features by what their
+        imprint finds.
 
         Args:
             features: (R, C, n, n), the trunk's, of the demonstration turned R times about the
                 grasp, which lies in the middle of the middle cell; n odd, at least the kernel's.
-            width: the demonstrated opening / MAX_WIDTH.
         """
-        with torch.no_grad():
-            normal, _ = self._normal(features)
-            edge = (features.shape[-1] - self.kernel) // 2
-            inner = slice(edge, edge + self.kernel)
-            self.kernels.copy_(normal[:, :, inner, inner] / self.kernel**2)
-            self.width.fill_(width)
+        normal, _ = self._normal(features)
+        edge = (features.shape[-1] - self.kernel) // 2
+        inner = slice(edge, edge + self.kernel)
+        return normal[:, :, inner, inner] / self.kernel**2
 
     def forward(self, h: Tensor) -> Maps:
         normal, _ = self._normal(h)
@@ -105,13 +114,7 @@ class ImprintedHead(Head):
         return Maps(both[:, :, 0], both[:, :, 1])
 
     def loss(self, h: Tensor, target: Target) -> Tensor:
-        """Cross-entropy of the place + weighted squared error of the width, mean over samples."""
-        maps = self(h)
-        log_place = maps.quality.flatten(1).log_softmax(1)
-        off = (maps.width - target.width.view(-1, 1, 1, 1)) ** 2
-        terms = WIDTH_WEIGHT * off.flatten(1) - log_place
-        loss: Tensor = (target.place.flatten(1) * terms).sum(1).mean()
-        return loss
+        return maps_loss(self(h), target)
 
     @torch.no_grad()
     def step(self, h: Tensor, target: Target) -> HeadStep:
