@@ -1,0 +1,254 @@
+"""The support set: endless scenes from the one picture that was shown.
+
+The demonstrated thing is cut out by its height, turned, moved, stretched, tilted and put back onto
+its own emptied table, among the demonstration's other things (which teach what it is NOT) and
+whatever else is given; the higher one is seen, as by a camera from above. Then the light changes.
+
+A sample is a function of (seed, key) alone: under the same key it comes again to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasplearn.errors import InvalidValueError
+from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap
+from grasplearn.learning.cutout import CutOut, take_apart
+from grasplearn.nets.chain import Batch
+from grasplearn.nets.codec import HEIGHT_UNIT, Place, place_of, place_target, warp
+from grasplearn.nets.graspnet import NetSpec
+from grasplearn.nets.head import Target
+from grasplearn.types import MAX_WIDTH, Array, Grasp
+
+COLOR, HEIGHT, KNOWN, MASK = slice(0, 3), 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far samples go from the demonstration; all ranges are symmetric about no change.
+
+    Attributes:
+        side: of the samples, pixels; smaller ones are cheaper and hold less of a scene.
+        scale: of the thing, as a share; stretch: of one direction against the other.
+        tilt: perspective across the thing, share per 100 pixels.
+        others: how many other things are put beside it, at most.
+        occluder: probability that one of them lies on it; hidden: the most it may hide.
+        gain: of brightness; tint: of each colour; slope: of the light over the picture;
+            own_gain: of the thing's own brightness, as it turns in the light.
+        noise: of colours in [-1, 1]; height_noise: m.
+        holes: how many round patches are unknown.
+    """
+
+    side: int = HEIGHTMAP_SIDE
+    scale: float = 0.22
+    stretch: float = 0.12
+    tilt: float = 0.08
+    others: int = 4
+    occluder: float = 0.3
+    hidden: float = 0.4
+    gain: float = 0.35
+    tint: float = 0.1
+    slope: float = 0.2
+    own_gain: float = 0.12
+    noise: float = 0.03
+    height_noise: float = 0.001
+    holes: int = 3
+
+    def __post_init__(self) -> None:
+        if self.side < 64 or self.side % 4:
+            raise InvalidValueError(
+                f"side must be a multiple of 4 and at least 64, got {self.side}"
+            )
+        if not 0 <= self.hidden < 1 or not 0 <= self.occluder <= 1:
+            raise InvalidValueError("hidden and occluder must be shares from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a cut-out goes in a sample.
+
+    Attributes:
+        place: of its own place there, and its turn.
+        to_source: (3, 3), homography from the sample's pixels to the cut-out's.
+        stretched: (2, 2), what was done to its pixels before the turn.
+        which: of the cut-outs; lift: by how much it lies higher, in the height channel's unit.
+    """
+
+    place: Place
+    to_source: Array
+    stretched: Array
+    which: int = 0
+    lift: float = 0.0
+
+
+class SupportSet:
+    """Makes samples of one demonstration.
+
+    Args:
+        view: its heightmap; grasp: what was shown; spec: of the net that will be taught.
+        seed: with the key, all that a sample depends on.
+        distractors: further things to put beside it.
+    """
+
+    def __init__(
+        self,
+        view: Heightmap,
+        grasp: Grasp,
+        spec: NetSpec,
+        seed: int,
+        settings: Augmentation | None = None,
+        distractors: Sequence[CutOut] = (),
+    ) -> None:
+        self.settings = settings or Augmentation()
+        self.spec, self.seed, self.grasp = spec, seed, grasp
+        pieces = take_apart(view, place_of(view, grasp))
+        self.thing, self.table = pieces.thing, pieces.table
+        self.others = (*pieces.others, *distractors)
+
+    def batch(self, keys: Sequence[int]) -> Batch:
+        """Returns the samples of some keys."""
+        rngs = [np.random.default_rng([self.seed, key]) for key in keys]
+        things = [self._thing_pose(rng) for rng in rngs]
+        scene = self._empty_table(rngs)
+        others = [self._other_poses(rng, pose) for rng, pose in zip(rngs, things, strict=True)]
+        for slot in range(self.settings.others if self.others else 0):
+            _paste(scene, self._layer([poses[slot] for poses in others]))
+        layer = warp(self.thing.layers, _stack(things), self.settings.side)
+        shine = _column([rng.uniform(-1, 1) for rng in rngs]) * self.settings.own_gain
+        layer[:, COLOR] = (layer[:, COLOR] + 1) * (1 + shine) - 1
+        mask = layer[:, MASK] > 0.5
+        seen = mask & (layer[:, HEIGHT] >= scene[:, HEIGHT])
+        seen = torch.where(self._too_hidden(mask, seen, things)[:, None, None], mask, seen)
+        _paste(scene, layer, seen)
+        self._relight(scene, rngs)
+        places = [[pose.place] for pose in things]
+        target = Target(place_target(places, self.spec, self.settings.side), self._widths(things))
+        return Batch(scene, target, tuple(keys))
+
+    def _thing_pose(self, rng: np.random.Generator) -> Pose:
+        s = self.settings
+        margin = min(0.15 * s.side, 24)
+        u, v = rng.uniform(margin, s.side - 1 - margin, 2)
+        place = Place(float(u), float(v), float(rng.uniform(0, 2 * math.pi)))
+        return self._pose(rng, place, self.thing.place)
+
+    def _pose(
+        self, rng: np.random.Generator, place: Place, source: Place, which: int = 0, lift: float = 0
+    ) -> Pose:
+        s = self.settings
+        scale = (1 + s.scale) ** rng.uniform(-1, 1)
+        uneven = (1 + s.stretch) ** rng.uniform(-1, 1)
+        axis = rng.uniform(0, math.pi)
+        lean = rng.uniform(-1, 1, 2) * s.tilt / 100
+        along = np.array([[math.cos(axis), -math.sin(axis)], [math.sin(axis), math.cos(axis)]])
+        stretched = scale * along @ np.diag([uneven, 1 / uneven]) @ along.T
+        c, n = math.cos(place.turn), math.sin(place.turn)
+        back = np.linalg.inv(stretched) @ np.array([[c, -n], [n, c]])
+        to_source = _projective(source, back, lean) @ _shift(-place.u, -place.v)
+        return Pose(place, to_source, stretched, which, lift)
+
+    def _other_poses(self, rng: np.random.Generator, thing: Pose) -> list[Pose]:
+        """Where the other things go: anywhere; the first sometimes onto the thing itself."""
+        s, poses = self.settings, []
+        for slot in range(s.others if self.others else 0):
+            which = int(rng.integers(len(self.others)))
+            u, v = rng.uniform(0, s.side - 1, 2)
+            lift = 0.0
+            if slot == 0 and rng.random() < s.occluder:
+                far, angle = rng.uniform(8, 40), rng.uniform(0, 2 * math.pi)
+                u, v = thing.place.u + far * math.cos(angle), thing.place.v + far * math.sin(angle)
+                lift = float(self.thing.layers[HEIGHT][self.thing.layers[MASK] > 0.5].max())
+            place = Place(float(u), float(v), float(rng.uniform(0, 2 * math.pi)))
+            # With one chance in three this place stays empty: far outside.
+            if rng.random() < 1 / 3:
+                place = Place(-1e4, -1e4, 0.0)
+            poses.append(self._pose(rng, place, self.others[which].place, which, lift))
+        return poses
+
+    def _layer(self, poses: list[Pose]) -> Tensor:
+        sources = torch.stack([self.others[pose.which].layers for pose in poses])
+        layer = warp(sources, _stack(poses), self.settings.side)
+        layer[:, HEIGHT] += _column([pose.lift for pose in poses])[:, 0]
+        return layer
+
+    def _empty_table(self, rngs: list[np.random.Generator]) -> Tensor:
+        side, middle = self.settings.side, (self.table.shape[-1] - 1) / 2
+        poses = []
+        for rng in rngs:
+            du, dv = rng.uniform(-0.2, 0.2, 2) * self.table.shape[-1]
+            source = Place(middle + float(du), middle + float(dv), 0.0)
+            turn = float(rng.uniform(0, 2 * math.pi))
+            poses.append(self._pose(rng, Place((side - 1) / 2, (side - 1) / 2, turn), source))
+        return warp(self.table, _stack(poses), side, "reflection")
+
+    def _too_hidden(self, mask: Tensor, seen: Tensor, things: list[Pose]) -> Tensor:
+        """Which samples (B,) hide too much of the thing, or the demonstrated spot itself."""
+        all_of_it = mask.sum((1, 2)).clamp(min=1)
+        hidden = 1 - seen.sum((1, 2)) / all_of_it > self.settings.hidden
+        covered = mask & ~seen
+        for sample, pose in enumerate(things):
+            u, v = round(pose.place.u), round(pose.place.v)
+            spot = covered[sample, max(v - 4, 0) : v + 5, max(u - 4, 0) : u + 5]
+            hidden[sample] |= bool(spot.float().mean() > 0.25)
+        return hidden
+
+    def _relight(self, scene: Tensor, rngs: list[np.random.Generator]) -> None:
+        """Changes light, adds noise and holes, in place."""
+        s, side = self.settings, self.settings.side
+        axis = torch.linspace(-1, 1, side)
+        v, u = torch.meshgrid(axis, axis, indexing="ij")
+        pixel = torch.arange(side)
+        for sample, rng in zip(scene, rngs, strict=True):
+            a, b = rng.uniform(-s.slope, s.slope, 2)
+            light = (1 + s.gain) ** rng.uniform(-1, 1) * (1 + a * u + b * v)
+            tint = torch.from_numpy(1 + rng.uniform(-s.tint, s.tint, 3)).to(sample.dtype)
+            lit = (sample[COLOR] + 1) * light * tint.view(3, 1, 1) - 1
+            noise = torch.from_numpy(rng.standard_normal((4, side, side), np.float32))
+            sample[COLOR] = (lit + s.noise * noise[:3]).clamp(-1, 1)
+            sample[HEIGHT] += s.height_noise / HEIGHT_UNIT * noise[3]
+            for _ in range(s.holes):
+                (x, y), radius = rng.uniform(0, side, 2), rng.uniform(1, 9)
+                inside = (pixel - x) ** 2 + ((pixel - y) ** 2)[:, None] < radius**2
+                sample[KNOWN][inside] = 0
+
+    def _widths(self, things: list[Pose]) -> Tensor:
+        """Returns the openings (B,) / MAX_WIDTH that fit the stretched things."""
+        jaws = np.array([math.cos(self.grasp.yaw), -math.sin(self.grasp.yaw)])
+        factors = [float(np.linalg.norm(pose.stretched @ jaws)) for pose in things]
+        return (torch.tensor(factors) * self.grasp.width / MAX_WIDTH).clamp(max=1)
+
+
+def _projective(source: Place, back: Array, lean: Array) -> Array:
+    """Returns (3, 3): offsets from a place in the sample to the source's pixels."""
+    out = np.zeros((3, 3))
+    out[:2, :2] = back + np.outer([source.u, source.v], lean)
+    out[:2, 2] = source.u, source.v
+    out[2] = *lean, 1
+    return out
+
+
+def _shift(u: float, v: float) -> Array:
+    out = np.eye(3)
+    out[:2, 2] = u, v
+    return out
+
+
+def _stack(poses: list[Pose]) -> Tensor:
+    return torch.from_numpy(np.stack([pose.to_source for pose in poses]))
+
+
+def _column(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1)
+
+
+def _paste(scene: Tensor, layer: Tensor, seen: Tensor | None = None) -> None:
+    """Puts a layer (B, 6, S, S) into the scene (B, 5, S, S), in place: the higher one is seen."""
+    if seen is None:
+        seen = (layer[:, MASK] > 0.5) & (layer[:, HEIGHT] >= scene[:, HEIGHT])
+    torch.where(seen[:, None], layer[:, :MASK], scene, out=scene)

@@ -1,0 +1,72 @@
+"""The links of the feature trunk: convolutions without any normaliser.
+
+A normaliser over the picture (batch, group, instance) would make features depend on what else is in
+the crop; a kernel cut from the demonstration would then not fit the same thing in a full picture.
+So the trunk is kept in scale by its initial weights and by residual links alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grasplearn.nets.chain import Block, Grads
+from grasplearn.nets.conv import conv_grads, relu_grad_
+
+
+class Stem(Block):
+    """Picture (B, I, H, W) -> (B, C, H / stride, W / stride): strided convolution and ReLU.
+
+    A cell's middle lies in the middle of its ``stride`` x ``stride`` pixels.
+    """
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.padding = stride, stride // 2
+        side = 2 * stride
+        fan_in = channels_in * side * side
+        self.weight = nn.Parameter(
+            torch.randn(channels, channels_in, side, side) * math.sqrt(2 / fan_in)
+        )
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.conv2d(h, self.weight, self.bias, self.stride, self.padding).relu_()
+
+    def vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        relu_grad_(g, out)
+        for_input, weight = conv_grads(
+            h, self.weight, g, stride=self.stride, padding=self.padding, need_input=need_input
+        )
+        return {"weight": weight, "bias": g.sum((0, 2, 3))}, for_input
+
+
+class Residual(Block):
+    """(B, C, h, w) -> the same: ``relu(h + conv3x3(h))``.
+
+    The link lies inside the ReLU, so that the output alone tells the ReLU's mask and nothing but
+    input and output is needed for the gradient.
+    """
+
+    def __init__(self, channels: int, depth: int) -> None:
+        """``depth``: how many such blocks follow each other; their variances add up to one."""
+        super().__init__()
+        deviation = math.sqrt(1 / (9 * channels * depth))
+        self.weight = nn.Parameter(torch.randn(channels, channels, 3, 3) * deviation)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.conv2d(h, self.weight, self.bias, padding=1).add_(h).relu_()
+
+    def vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        relu_grad_(g, out)
+        for_input, weight = conv_grads(h, self.weight, g, padding=1, need_input=need_input)
+        grads = {"weight": weight, "bias": g.sum((0, 2, 3))}
+        return grads, None if for_input is None else for_input.add_(g)

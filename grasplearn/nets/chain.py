@@ -1,0 +1,137 @@
+"""What every learning rule is written against: a chain of blocks that ends in a head.
+
+``h_0`` is the picture, ``h_{i+1} = blocks[i](h_i)`` and the head turns the last ``h`` into a loss.
+A block can pull a gradient back through itself alone; nothing here, and nothing in a rule, needs
+more than that. The defaults use autograd inside ONE block; a block that matters overrides them with
+a closed form, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Grads = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a step is taught on.
+
+    Attributes:
+        pictures: (B, C, H, W).
+        target: whatever the chain's head compares with.
+        keys: (B,) names of the samples. A sample that comes again under its name is the same
+            bytes; rules that remember something per sample keep it under its name. Empty: every
+            sample is new.
+    """
+
+    pictures: Tensor
+    target: Any
+    keys: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.keys and len(self.keys) != len(self.pictures):
+            raise ValueError(f"{len(self.pictures)} pictures need as many keys, got {self.keys}")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadStep:
+    """What the head knows by itself, without any gradient through the blocks before it.
+
+    Attributes:
+        loss: ().
+        grads: of the head's own parameters, by name.
+        error: dloss/dh at the head's input, of its shape.
+    """
+
+    loss: Tensor
+    grads: Grads
+    error: Tensor
+
+
+class Block(nn.Module):
+    """One link of a chain, ``h -> out``, with its own parameters."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        """Pulls a gradient back through this block alone.
+
+        Args:
+            h: the block's input; out: what it made of it.
+            g: dloss/dout, of out's shape. It is CONSUMED: its memory may hold something else
+                afterwards, which is what keeps a feed-forward step small.
+            need_input: whether dloss/dh is wanted too.
+
+        Returns:
+            The gradients of the block's parameters by name, and dloss/dh or None.
+        """
+        names, parameters = zip(*self.named_parameters(), strict=True)
+        with torch.enable_grad():
+            h = h.detach().requires_grad_(need_input)
+            again = self(h)
+            wanted = [*parameters, h] if need_input else [*parameters]
+            found = torch.autograd.grad(again, wanted, g)
+        return dict(zip(names, found[: len(names)], strict=True)), (
+            found[-1] if need_input else None
+        )
+
+
+class Head(nn.Module):
+    """The end of a chain: maps of the last ``h``, and their loss."""
+
+    def loss(self, h: Tensor, target: Any) -> Tensor:
+        """Returns the loss (), through which autograd can look."""
+        raise NotImplementedError
+
+    def step(self, h: Tensor, target: Any) -> HeadStep:
+        """Returns the loss, the head's own exact gradients, and the error at its input."""
+        names, parameters = zip(*self.named_parameters(), strict=True)
+        with torch.enable_grad():
+            h = h.detach().requires_grad_()
+            loss = self.loss(h, target)
+            *grads, error = torch.autograd.grad(loss, [*parameters, h])
+        return HeadStep(loss.detach(), dict(zip(names, grads, strict=True)), error)
+
+
+class Chain(nn.Module):
+    """Blocks and a head.
+
+    Attributes:
+        blocks: ModuleList of Block; head: Head.
+    """
+
+    def __init__(self, blocks: list[Block], head: Head) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.head = head
+
+    def part(self, index: int) -> nn.Module:
+        """Returns block ``index``, or the head for ``len(blocks)``."""
+        return self.head if index == len(self.blocks) else self.blocks[index]
+
+    def block(self, index: int) -> Block:
+        found = self.blocks[index]
+        assert isinstance(found, Block)
+        return found
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Returns the last ``h``."""
+        h = pictures
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+    def forward(self, pictures: Tensor) -> Any:
+        return self.head(self.features(pictures))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Returns the loss () of a batch; autograd can look through the whole chain."""
+        return self.head.loss(self.features(batch.pictures), batch.target)

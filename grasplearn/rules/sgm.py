@@ -1,0 +1,79 @@
+"""Synthetic gradient modules: small nets that guess the gradient at a block's output.
+
+They see the block's own output h and the error e at the head's input, brought to every block alike:
+``g = (skip * e + conv3x3((W e) * gate1(h))) * gate2(h)``. It is linear in e: no error, no gradient,
+and the gradient's scale is the error's. The trunk is residual, so e
+itself, a factor per channel, is already a fair guess; that is what an untrained module says.
+
+Source: the idea is Static SGMs (arXiv 2009.09675); the module's form, its broadcast error and the
+skip are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grasplearn.nets.chain import Chain
+from grasplearn.nets.conv import mix
+
+
+class SGM(nn.Module):
+    """One block's module, (B, C, h, w) and (B, C, h, w) -> (B, C, h, w).
+
+    Both gates are 1 + a little of what ``inner`` channels sense in h. Untrained it says e itself.
+    """
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.sense = nn.Parameter(torch.randn(inner, channels) / channels)
+        self.sense_bias = nn.Parameter(torch.zeros(inner))
+        self.reduce = nn.Parameter(torch.randn(inner, channels) / math.sqrt(channels))
+        self.widen = nn.Parameter(torch.zeros(channels, inner, 3, 3))
+        self.skip = nn.Parameter(torch.ones(channels))
+        self.gate = nn.Parameter(torch.zeros(channels, inner))
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        sensed = torch.tanh(mix(self.sense, h) + self.sense_bias.view(-1, 1, 1))
+        g = F.conv2d(mix(self.reduce, e) * (1 + sensed), self.widen, padding=1)
+        skip = self.skip.view(-1, 1, 1)
+        if torch.is_grad_enabled():  # in meta-training a graph needs the values in between
+            return (g + e * skip) * (1 + mix(self.gate, sensed))
+        g.addcmul_(e, skip)
+        # On a CPU sample by sample, so that the gate of all samples never lives at once.
+        size = len(g) if g.is_cuda else 1
+        for first in range(0, len(g), size):
+            some = slice(first, first + size)
+            g[some].mul_(mix(self.gate, sensed[some]).add_(1))
+        return g
+
+
+class SGMs(nn.Module):
+    """A chain's modules: one for every block but the last, whose gradient is the error itself."""
+
+    def __init__(self, channels: int, count: int, inner: int = 8) -> None:
+        super().__init__()
+        self.each = nn.ModuleList([SGM(channels, inner) for _ in range(count)])
+
+    @staticmethod
+    def untrained(net: Chain, rng: np.random.Generator, inner: int = 8) -> SGMs:
+        """Returns fresh modules for a chain whose blocks all put out as many channels."""
+        first = next(net.block(0).parameters())
+        channels = len(first)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**31)))
+            made = SGMs(channels, len(net.blocks) - 1, inner)
+        return made.to(first).requires_grad_(False)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.each)
+
+    def guess(self, index: int, h: Tensor, e: Tensor) -> Tensor:
+        """Returns the guessed gradient at block ``index``'s output, in memory of its own."""
+        guessed: Tensor = self.each[index](h, e)
+        return guessed

@@ -1,0 +1,155 @@
+"""Every entry of RULES passes the suite; rules broken on purpose do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import conformance
+import pytest
+import torch
+from torch import Tensor
+
+from grasplearn.nets.chain import Batch
+from grasplearn.rules import RULES, BlockGrad
+from grasplearn.rules.backprop import Backprop
+from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
+from grasplearn.rules.static_sgm import StaticSGM
+
+
+@pytest.mark.parametrize("check", conformance.EVERY, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", RULES)
+def test_rule_conforms(name: str, check) -> None:
+    check(RULES[name]())
+
+
+@pytest.mark.parametrize("name", [n for n, make in RULES.items() if make().exact])
+def test_declared_exact_equals_autograd(name: str) -> None:
+    conformance.check_exact(RULES[name]())
+
+
+def test_inexact_rules_say_so() -> None:
+    for make in RULES.values():
+        if not make().exact:
+            with pytest.raises(AssertionError):
+                conformance.check_exact(make())
+
+
+@pytest.mark.parametrize("segments", [0, 1, 2, 4])
+def test_checkpointed_equals_plain_to_the_bit(segments: int) -> None:
+    net, batch = conformance.problem()
+    plain = conformance.gradient(net, Backprop(), batch)
+    again = conformance.gradient(net, CheckpointedBackprop(segments), batch)
+    for name, g in plain.items():
+        assert torch.equal(g, again[name]), name
+
+
+class Oracle:
+    """The true gradient at every block's output, found by autograd beforehand."""
+
+    def __init__(self, net, batch: Batch) -> None:
+        outs, h = [], batch.pictures
+        with torch.enable_grad():
+            for block in net.blocks:
+                h = block(h)
+                outs.append(h)
+            loss = net.head.loss(h, batch.target)
+            self.true = torch.autograd.grad(loss, outs)
+
+    def guess(self, index: int, h: Tensor, e: Tensor) -> Tensor:
+        return self.true[index].clone()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Perfect:
+    """Feed-forward with a perfect oracle: must equal backprop."""
+
+    error: str = "exact"
+    rule: type[StaticSGM] = StaticSGM
+    exact = True
+    unbiased = True
+    memory = "flat"
+
+    def init(self, net, rng):
+        return self.rule(error=self.error, limit=float("inf")).init(net, rng)
+
+    def block_grads(self, net, batch, state, rng):
+        state.modules = Oracle(net, batch)
+        rule = self.rule(error=self.error, limit=float("inf"))
+        yield from rule.block_grads(net, batch, state, rng)
+
+
+@pytest.mark.parametrize("error", ["exact", "cached", "target"])
+def test_with_a_perfect_oracle_feed_forward_equals_backprop(error: str) -> None:
+    conformance.check_exact(Perfect(error))
+
+
+class WrongSign(StaticSGM):
+    """Mutant: climbs."""
+
+    def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+        for update in super().block_grads(net, batch, state, rng):
+            yield dataclasses.replace(update, grads={n: -g for n, g in update.grads.items()})
+
+
+class DroppedBlock(StaticSGM):
+    """Mutant: forgets one block."""
+
+    def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+        for update in super().block_grads(net, batch, state, rng):
+            if update.index != 1:
+                yield update
+
+
+class StaleActivation(StaticSGM):
+    """Mutant: one block's weight gradient is made with its input of the step before."""
+
+    def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+        block = net.block(1)
+        sound = block.vjp
+
+        def stale(h, out, g, need_input=True):
+            before = getattr(state, "before", h.roll(1, 0))
+            state.before = h
+            return sound(before, out, g, need_input)
+
+        block.vjp = stale
+        yield from super().block_grads(net, batch, state, rng)
+        del block.vjp
+
+
+class PostUpdate(StaticSGM):
+    """Mutant: a block's updated weights, not those of the step's start, feed the next block."""
+
+    def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+        head = net.head.step(net.features(batch.pictures), batch.target)
+        yield BlockGrad(len(net.blocks), head.grads, head.loss)
+        h = batch.pictures
+        for index in range(len(net.blocks)):
+            block = net.block(index)
+            out = block(h)
+            g = state.modules.guess(index, out, head.error)
+            yield self._update(block, index, h, out, g, float("inf"))
+            h = block(h)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "check"),
+    [
+        (WrongSign, conformance.check_sign),
+        (WrongSign, conformance.check_loss_falls),
+        (DroppedBlock, conformance.check_complete),
+        (StaleActivation, conformance.check_forgets),
+    ],
+    ids=lambda value: value.__name__,
+)
+def test_mutant_is_caught(mutant: type[StaticSGM], check) -> None:
+    check(StaticSGM())
+    with pytest.raises((AssertionError, KeyError)):
+        check(mutant())
+
+
+@pytest.mark.parametrize("mutant", [WrongSign, DroppedBlock, StaleActivation, PostUpdate])
+def test_mutant_is_caught_by_the_oracle_too(mutant: type[StaticSGM]) -> None:
+    with pytest.raises((AssertionError, KeyError)), torch.no_grad():
+        conformance.check_exact(Perfect(rule=mutant))

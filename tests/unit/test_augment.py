@@ -1,0 +1,116 @@
+"""The support set: right where it says it is, the same under the same key."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from test_codec import grasp_at, table
+
+from grasplearn.errors import InvalidValueError
+from grasplearn.geometry import Heightmap
+from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.cutout import take_apart
+from grasplearn.nets.codec import best_place, place_of
+from grasplearn.nets.graspnet import NetSpec
+from grasplearn.types import MAX_WIDTH
+
+SPEC = NetSpec()
+STILL = Augmentation(
+    scale=0,
+    stretch=0,
+    tilt=0,
+    gain=0,
+    tint=0,
+    slope=0,
+    own_gain=0,
+    noise=0,
+    height_noise=0,
+    holes=0,
+)
+
+
+def scene() -> Heightmap:
+    view = table()
+    view.height[150:170, 40:90] = 0.05
+    view.rgb[150:170, 40:90] = (30, 160, 60)
+    return view
+
+
+def support(settings: Augmentation | None = None, seed: int = 0) -> SupportSet:
+    return SupportSet(scene(), grasp_at(scene(), 96, 80, 0.2), SPEC, seed, settings)
+
+
+def test_the_same_key_gives_the_same_bytes_in_any_company() -> None:
+    a, b = support().batch([0, 1, 2]), support().batch([2, 5])
+    assert a.keys == (0, 1, 2)
+    assert torch.equal(a.pictures[2], b.pictures[0])
+    assert torch.equal(a.target.place[2], b.target.place[0])
+    assert not torch.equal(a.pictures[0], a.pictures[1])
+    assert not torch.equal(support(seed=1).batch([0]).pictures[0], a.pictures[0])
+
+
+def test_samples_are_pictures_as_the_net_expects_them() -> None:
+    batch = support(Augmentation(side=160)).batch(range(4))
+    assert batch.pictures.shape == (4, 5, 160, 160) and batch.pictures.dtype == torch.float32
+    assert torch.isfinite(batch.pictures).all()
+    assert batch.pictures[:, :3].abs().max() <= 1
+    assert batch.target.place.shape == (4, 16, 40, 40)
+    assert torch.allclose(batch.target.place.sum((1, 2, 3)), torch.ones(4))
+
+
+def test_the_target_lies_on_the_thing_turned_as_told() -> None:
+    """The grasp is on the blue arm; the red one starts from its foot and runs along +x."""
+    batch = support(STILL).batch(range(12))
+    for sample in range(12):
+        place, _ = best_place((batch.target.place[sample] + 1e-9).log(), SPEC.stride)
+        u, v = round(place.u), round(place.v)
+        color = batch.pictures[sample, :3, v, u]
+        assert color[2] > 0.3 > color[0]
+        # 16 px towards the arms' corner and 20 px along the red one, in the thing's own axes.
+        dx, dy = 20, -16
+        c, s = math.cos(place.turn), math.sin(place.turn)
+        u2, v2 = round(place.u + c * dx - s * dy), round(place.v - s * dx - c * dy)
+        if 1 <= u2 < 223 and 1 <= v2 < 223:
+            color = batch.pictures[sample, :3, v2, u2]
+            green = color[1] > max(color[0], color[2])  # the other thing lies on it
+            assert color[0] > 0.3 or green
+
+
+def test_widths_follow_the_stretch() -> None:
+    assert torch.allclose(support(STILL).batch(range(3)).target.width, torch.tensor(0.5))
+    widths = support().batch(range(12)).target.width * MAX_WIDTH
+    assert 0.028 < widths.min() < 0.037 and 0.043 < widths.max() < 0.056
+
+
+def test_the_spot_stays_visible() -> None:
+    crowded = Augmentation(others=6, occluder=1.0, noise=0, gain=0, tint=0, slope=0, own_gain=0)
+    batch = support(crowded).batch(range(20))
+    for sample in range(20):
+        place, _ = best_place((batch.target.place[sample] + 1e-9).log(), SPEC.stride)
+        color = batch.pictures[sample, :3, round(place.v), round(place.u)]
+        assert color[2] > 0.2
+
+
+def test_things_are_cut_out_and_the_table_is_left() -> None:
+    view = scene()
+    pieces = take_apart(view, place_of(view, grasp_at(view, 96, 80, 0.0)))
+    assert int(pieces.thing.layers[5].sum()) == 12 * 50 + 30 * 12
+    assert len(pieces.others) == 1 and int(pieces.others[0].layers[5].sum()) == 20 * 50
+    assert float(pieces.table[3].abs().max()) == 0
+    assert float(pieces.table[:3].std()) < 0.02
+
+
+@pytest.mark.parametrize(("view", "u"), [(scene(), 200), (table(things=False), 96)])
+def test_a_grasp_on_nothing_is_refused(view: Heightmap, u: float) -> None:
+    with pytest.raises(InvalidValueError, match="nothing stands"):
+        take_apart(view, place_of(view, grasp_at(view, u, 200, 0.0)))
+
+
+def test_settings_are_checked() -> None:
+    for wrong in ({"side": 30}, {"side": 99}, {"hidden": 1.0}, {"occluder": 2.0}):
+        with pytest.raises(InvalidValueError):
+            Augmentation(**wrong)
+    assert np.isfinite(Augmentation().scale)
