@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tyro
 
-from grasplearn.evaluate import make_lesson, neighbours_of
+from grasplearn.evaluate import make_lesson
 from grasplearn.sim.demonstrator import replay
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
@@ -45,7 +45,7 @@ def trials(world: World, count: int, tier: str) -> dict[str, list[float]]:
     for index in range(count):
         lesson = lessons[index % len(lessons)]
         model = world.catalogue.get(lesson.object_id)
-        others = neighbours_of(world.catalogue, model)
+        others = world.catalogue.neighbours_of(model.object_id)
         seed = trial_seed(0, tier, model.object_id, 0, index)
         start = time.process_time()
         scene = trial_scene(world, lesson, tier, others, seed)
@@ -64,7 +64,7 @@ def observations(world: World, count: int) -> float:
     """Observations per CPU second over scenes of tier ``same``, light and shadow as drawn."""
     model = world.catalogue.select(split="test")[0]
     lesson = make_lesson(world, model.object_id, seed=0)
-    others = neighbours_of(world.catalogue, model)
+    others = world.catalogue.neighbours_of(model.object_id)
     spent = 0.0
     scenes = 10
     for index in range(scenes):

@@ -5,7 +5,7 @@ python demos/01_one_grasp.py
 
 import numpy as np
 
-from grasplearn.evaluate import make_lesson, neighbours_of
+from grasplearn.evaluate import make_lesson
 from grasplearn.policies.template import TemplateMatching
 from grasplearn.sim.judge import judge
 from grasplearn.sim.objects import Catalogue
@@ -20,7 +20,7 @@ hammer = catalogue.get("hammer_06")
 lesson = make_lesson(world, hammer.object_id, seed=0)
 policy = TemplateMatching().teach(lesson.demonstration, np.random.default_rng(0))
 
-scene = trial_scene(world, lesson, "same", neighbours_of(catalogue, hammer), seed=1)
+scene = trial_scene(world, lesson, "same", catalogue.neighbours_of(hammer.object_id), seed=1)
 world.reset(scene)
 grasp = policy(world.observe())
 report = world.execute(grasp)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grasplearn.evaluate import make_lesson, neighbours_of
+from grasplearn.evaluate import make_lesson
 from grasplearn.show.overlay import (
     Mark,
     demonstration_picture,
@@ -28,7 +28,7 @@ OUT = Path(sys.argv[1] if len(sys.argv) > 1 else "out/tiers.png")
 catalogue = Catalogue.builtin()
 world = World(catalogue)
 model = catalogue.get("spatula_00")
-others = neighbours_of(catalogue, model)
+others = catalogue.neighbours_of(model.object_id)
 tiles = []
 for seed, (name, tier) in enumerate(TIERS.items()):
     lesson = make_lesson(world, model.object_id, seed=3, look_alike=tier.look_alike)

@@ -16,7 +16,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from grasplearn.errors import InvalidValueError, UnknownNameError
-from grasplearn.evaluate import neighbours_of
 from grasplearn.geometry import HEIGHTMAP_SPAN, WORKSPACE_CENTER, grasp_height, heightmap
 from grasplearn.sim.camera import CAMERA_SIDE
 from grasplearn.sim.demonstrator import demonstrate
@@ -104,7 +103,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
             self._world,
             lesson,
             self._tier,
-            neighbours_of(self._catalogue, model),
+            self._catalogue.neighbours_of(model.object_id),
             int(self.np_random.integers(2**31)),
         )
         self._world.reset(scene)
@@ -174,7 +173,7 @@ class TableGrasp(gymnasium.Env[Observed, NDArray[np.float32]]):
         return demonstrate(
             self._world,
             model,
-            neighbours_of(self._catalogue, model),
+            self._catalogue.neighbours_of(model.object_id),
             np.random.default_rng(zlib.crc32(object_id.encode())),
             kin=self._catalogue.kin_of(object_id) if TIERS[self._tier].other_member else (),
             look_alike=TIERS[self._tier].look_alike,

@@ -68,6 +68,10 @@ class NoGraspError(GraspLearnError):
     """A policy found nothing to grasp in the picture."""
 
 
+class WorkerError(GraspLearnError):
+    """A worker process ended in the middle of its work."""
+
+
 class DisplayError(GraspLearnError):
     """A window was asked for where there is no display."""
 

@@ -19,8 +19,15 @@ from typing import Any
 
 import joblib
 import numpy as np
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from grasplearn.errors import DemonstrationError, InvalidValueError, SceneError, UnknownNameError
+from grasplearn.errors import (
+    DemonstrationError,
+    InvalidValueError,
+    SceneError,
+    UnknownNameError,
+    WorkerError,
+)
 from grasplearn.files import write_json
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
 from grasplearn.policies import POLICIES
@@ -104,11 +111,18 @@ def evaluate(
         FileFormatError: ``out`` holds another run, or any run without ``resume``; or another
             process is at work there.
         InvalidValueError: a setting is out of range.
+        WorkerError: a worker process was killed; what was made is kept.
     """
     if workers < 1:
         raise InvalidValueError(f"workers must be at least 1, got {workers}")
     with claimed(out, asdict(settings), resume):
-        return _evaluate(settings, out, workers, progress)
+        try:
+            return _evaluate(settings, out, workers, progress)
+        except TerminatedWorkerError as error:
+            raise WorkerError(
+                f"a worker process was killed, perhaps for memory; what was made is in {out}: "
+                "go on with --resume and fewer --workers"
+            ) from error
 
 
 def _evaluate(
@@ -159,16 +173,6 @@ def select_objects(catalogue: Catalogue, settings: EvaluationSettings) -> list[O
     return [model for _, _, model in ranked[: settings.max_objects]]
 
 
-def neighbours_of(catalogue: Catalogue, model: ObjectModel) -> list[ObjectModel]:
-    """What may stand beside an object: other categories of its own split, or of the catalogue's
-    training split where that is too little (a user's own folder)."""
-    split = catalogue.split_of(model.object_id)
-    others = [m for m in catalogue.select(split=split) if m.category != model.category]
-    if len({m.category for m in others}) >= 3:
-        return others
-    return [m for m in catalogue.select(split="train") if m.category != model.category]
-
-
 @cache
 def load_catalogue(objects: str | None) -> tuple[Catalogue, tuple[ImportReport, ...]]:
     """The built-in objects, or a user's own with the built-in ones to stand beside them; and what
@@ -205,7 +209,7 @@ def make_lesson(
     return demonstrate(
         world,
         model,
-        neighbours_of(world.catalogue, model),
+        world.catalogue.neighbours_of(model.object_id),
         rng,
         part=part,
         kin=world.catalogue.kin_of(object_id),
@@ -295,7 +299,8 @@ def _run_scene(
     model = world.catalogue.get(task.object_id)
     seed = trial_seed(settings.seed, task.tier, task.object_id, task.demonstration, trial)
     try:
-        scene = trial_scene(world, lesson, task.tier, neighbours_of(world.catalogue, model), seed)
+        others = world.catalogue.neighbours_of(model.object_id)
+        scene = trial_scene(world, lesson, task.tier, others, seed)
     except SceneError as error:
         return _error_rows(settings, task, model, trial, str(error))
     rows = []

@@ -145,6 +145,7 @@ def run_trial(
         teach_time_s=teach_time,
         predict_time_s=predicted - start,
         execute_time_s=time.perf_counter() - predicted,
+        target=model.object_id,
         hidden=scene.hidden,
         message=message,
     )

@@ -413,6 +413,7 @@ class TrialSpec:
 class TrialResult:
     """A row of results.jsonl; see docs/METRIC.md for what each figure means.
 
+    ``object`` was demonstrated, ``target`` was to be lifted: in tier ``kin`` another member.
     ``position_error_m`` and ``yaw_error_rad`` are NaN-free: None where no grasp was predicted.
     """
 
@@ -433,6 +434,7 @@ class TrialResult:
     teach_time_s: float
     predict_time_s: float
     execute_time_s: float
+    target: str = ""
     hidden: float = 0.0
     executor: str = "arm"
     message: str = ""

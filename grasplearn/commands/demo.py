@@ -16,7 +16,7 @@ from grasplearn.commands.common import Report, load_objects, names, progress, wr
 from grasplearn.commands.film import SPEED, Film
 from grasplearn.config import Demo
 from grasplearn.errors import FileFormatError
-from grasplearn.evaluate import METHODS, EvaluationSettings, make_lesson, neighbours_of
+from grasplearn.evaluate import METHODS, EvaluationSettings, make_lesson
 from grasplearn.files import write_files
 from grasplearn.geometry import pose_matrix
 from grasplearn.lessons import save_lesson
@@ -134,7 +134,7 @@ class _Demo:
         filmed = min(options.trials, FILMED)
         total = options.trials * len(methods)
         model = self.world.catalogue.get(lesson.object_id)
-        others = neighbours_of(self.world.catalogue, model)
+        others = self.world.catalogue.neighbours_of(model.object_id)
         with Film(self.world.catalogue, options.out / VIDEO, methods, filmed) as film:
             for trial in range(options.trials):
                 seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, trial)

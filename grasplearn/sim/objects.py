@@ -17,6 +17,8 @@ from grasplearn.types import SPLITS
 
 # A user's own objects were never trained on: they may stand in any split.
 USER_SPLIT = "user"
+# Fewer categories than this beside an object would show the same neighbours in every scene.
+MIN_CATEGORIES = 3
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,18 @@ class Catalogue:
             for name, entry in self._entries.items()
             if name != object_id and (entry.category, entry.split) == (mine.category, mine.split)
         )
+
+    def neighbours_of(self, object_id: str) -> list[ObjectModel]:
+        """What may stand beside an object in a scene: other categories of its own split.
+
+        Or of the training split, where its own has fewer than three (a user's own folder).
+        """
+        mine = self._entry(object_id)
+        for split in (mine.split, SPLITS[0]):
+            others = [m for m in self.select(split=split) if m.category != mine.category]
+            if len({m.category for m in others}) >= MIN_CATEGORIES:
+                break
+        return others
 
     def _entry(self, object_id: str) -> _Entry:
         try:

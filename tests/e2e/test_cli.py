@@ -74,7 +74,11 @@ def run_folder(finished: Path, tmp_path: Path) -> Path:
 
 
 def command(*arguments: object) -> list[str]:
-    code = "from grasplearn.cli import main; main()"
+    # A shell starts what runs in its background with Ctrl-C switched off; a terminal does not.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from grasplearn.cli import main; main()"
+    )
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from grasplearn.evaluate import neighbours_of
 from grasplearn.sim.demonstrator import demonstrate
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
@@ -41,7 +40,7 @@ def lessons(world: World, catalogue: Catalogue) -> Lessons:
             known[key] = demonstrate(
                 world,
                 model,
-                neighbours_of(catalogue, model),
+                catalogue.neighbours_of(model.object_id),
                 np.random.default_rng(zlib.crc32(f"test/{key}".encode())),
                 kin=catalogue.kin_of(object_id),
                 look_alike=look_alike,

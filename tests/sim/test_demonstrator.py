@@ -9,7 +9,6 @@ import pytest
 from conftest import Lessons
 
 from grasplearn.errors import DemonstrationError, FileFormatError, UnknownNameError
-from grasplearn.evaluate import neighbours_of
 from grasplearn.geometry import grasp_height, heightmap, invert, transform, yaw_difference
 from grasplearn.lessons import PRIVATE, is_complete, load_lesson, save_lesson
 from grasplearn.policies import POLICIES
@@ -82,7 +81,7 @@ def test_replays_succeed(
     lesson, model = lessons(object_id), catalogue.get(object_id)
     won = 0
     for seed in range(4):
-        scene = trial_scene(world, lesson, tier, neighbours_of(catalogue, model), seed)
+        scene = trial_scene(world, lesson, tier, catalogue.neighbours_of(model.object_id), seed)
         grasp = replay(world, lesson, scene, np.random.default_rng(0))
         assert grasp is not None and world.scene is scene, "left reset to the scene"
         report = world.execute(grasp)
@@ -94,7 +93,7 @@ def test_replays_succeed(
 
 def test_a_part_and_a_pose_can_be_asked_for(world: World, catalogue: Catalogue) -> None:
     model = catalogue.get("hammer_00")
-    others = neighbours_of(catalogue, model)
+    others = catalogue.neighbours_of(model.object_id)
     for part in model.graspable:
         rng = np.random.default_rng(1)
         lesson = demonstrate(world, model, others, rng, part=part, pose_index=0)
@@ -103,7 +102,7 @@ def test_a_part_and_a_pose_can_be_asked_for(world: World, catalogue: Catalogue) 
 
 def test_the_same_seed_shows_the_same(world: World, catalogue: Catalogue) -> None:
     model = catalogue.get("can_00")
-    others = neighbours_of(catalogue, model)
+    others = catalogue.neighbours_of(model.object_id)
     first, again, other = (
         demonstrate(world, model, others, np.random.default_rng(seed)) for seed in (7, 7, 8)
     )
@@ -187,7 +186,7 @@ def test_a_policy_learns_the_same_from_the_files(
 ) -> None:
     lesson = lessons("hammer_00")
     save_lesson(tmp_path, lesson)
-    others = neighbours_of(catalogue, catalogue.get("hammer_00"))
+    others = catalogue.neighbours_of("hammer_00")
     world.reset(trial_scene(world, lesson, "same", others, 1))
     seen = world.observe()
     grasps = [

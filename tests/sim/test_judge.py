@@ -11,7 +11,6 @@ import pytest
 from conftest import Lessons
 from scipy.spatial.transform import Rotation
 
-from grasplearn.evaluate import neighbours_of
 from grasplearn.geometry import invert, pose_matrix, pose_parts
 from grasplearn.sim.demonstrator import equal_grasps, find_grasps, replay
 from grasplearn.sim.judge import (
@@ -199,7 +198,7 @@ def test_no_grasp_has_no_errors(catalogue: Catalogue, lessons: Lessons) -> None:
 
 def test_a_kin_is_judged_by_the_part(world: World, catalogue: Catalogue, lessons: Lessons) -> None:
     lesson = lessons(PLAIN)
-    others = neighbours_of(catalogue, catalogue.get(PLAIN))
+    others = catalogue.neighbours_of(PLAIN)
     scene = trial_scene(world, lesson, "kin", others, 3)
     kin = catalogue.get(scene.objects[0].object_id)
     assert kin.object_id != PLAIN

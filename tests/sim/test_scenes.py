@@ -10,7 +10,6 @@ from conftest import Lessons
 from scipy.spatial.transform import Rotation
 
 from grasplearn.errors import SceneError
-from grasplearn.evaluate import neighbours_of
 from grasplearn.geometry import WORKSPACE_CENTER, project, transform
 from grasplearn.lessons import scene_to_dict
 from grasplearn.sim.arrange import (
@@ -43,7 +42,7 @@ def draw(world: World, catalogue: Catalogue, lessons: Lessons):  # type: ignore[
     @cache
     def drawn(tier: str, object_id: str, number: int) -> tuple[Lesson, SceneSpec]:
         lesson = lessons(object_id, TIERS[tier].look_alike)
-        others = neighbours_of(catalogue, catalogue.get(object_id))
+        others = catalogue.neighbours_of(object_id)
         seed = trial_seed(0, tier, object_id, 0, number)
         return lesson, trial_scene(world, lesson, tier, others, seed)
 
@@ -156,7 +155,7 @@ def test_neighbours_are_of_the_same_split_and_another_category(
 ) -> None:
     """Over the whole catalogue, so that no test object is ever trained on as a neighbour."""
     for model in catalogue.select(split=split):
-        others = neighbours_of(catalogue, model)
+        others = catalogue.neighbours_of(model.object_id)
         assert {catalogue.split_of(o.object_id) for o in others} == {split}
         assert model.category not in {o.category for o in others}
         assert len({o.category for o in others}) >= 3
@@ -258,7 +257,7 @@ def test_the_seed_is_all_that_a_scene_depends_on(
     world: World, catalogue: Catalogue, draw, tier: str
 ) -> None:
     lesson, first = draw(tier, "hammer_00", 0)
-    others = neighbours_of(catalogue, catalogue.get("hammer_00"))
+    others = catalogue.neighbours_of("hammer_00")
     # A new world, which has seen and remembers nothing.
     fresh = World(catalogue)
     try:
@@ -285,7 +284,7 @@ def test_every_trial_has_a_seed_of_its_own() -> None:
 
 def test_an_impossible_wish_is_refused_in_one_sentence(world: World, catalogue: Catalogue) -> None:
     model = catalogue.get("hammer_00")
-    others = neighbours_of(catalogue, model)
+    others = catalogue.neighbours_of(model.object_id)
     from_below = np.eye(4)
     wish = Wish(model, 0, others, grasps_object=[from_below])
     with pytest.raises(SceneError, match="hammer_00"):
