@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from grasplearn.evaluate import EvaluationSettings, evaluate
+from grasplearn.evaluate import evaluate
+from grasplearn.plan import EvaluationSettings
 from grasplearn.results import RESULTS, TIME_FIELDS, read_rows
 
 

@@ -10,9 +10,8 @@ import json
 import os
 import time
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,80 +20,21 @@ import joblib
 import numpy as np
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from grasplearn.errors import (
-    DemonstrationError,
-    InvalidValueError,
-    SceneError,
-    UnknownNameError,
-    WorkerError,
-)
+from grasplearn.errors import DemonstrationError, InvalidValueError, SceneError, WorkerError
 from grasplearn.files import write_json
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
-from grasplearn.policies import POLICIES
-from grasplearn.results import RESULTS, Key, claimed, read_rows, row_key, summarize, to_row
+from grasplearn.plan import EvaluationSettings, Task, load_catalogue, plan, select_objects
+from grasplearn.results import RESULTS, claimed, read_rows, row_key, summarize, to_row
 from grasplearn.sim.demonstrator import demonstrate
-from grasplearn.sim.mesh_checks import ImportReport
 from grasplearn.sim.object_folder import ObjectModel
-from grasplearn.sim.objects import USER_SPLIT, Catalogue
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
-from grasplearn.trial import SCRIPTED, run_trial, teach, trial_scene, trial_seed
-from grasplearn.types import SPLITS, Grasp, Lesson, Observation, Outcome, TrialResult, TrialSpec
+from grasplearn.trial import run_trial, teach, trial_scene, trial_seed
+from grasplearn.types import Grasp, Lesson, Observation, Outcome, TrialResult, TrialSpec
 
-METHODS = (SCRIPTED, *POLICIES)
-ALL_SPLITS = "all"
 FAILED = "failed.json"
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What is evaluated; equal settings give equal rows, time fields apart.
-
-    Attributes:
-        methods: names out of METHODS. tiers: names out of TIERS.
-        split: ``train``, ``validation``, ``test`` or ``all`` of the catalogue.
-        objects: a user's own folder instead of the catalogue.
-        max_objects: at most so many, spread over the categories; None: all.
-        demos: demonstrations per object. trials: per object, demonstration and tier.
-        seed: of everything.
-    """
-
-    methods: tuple[str, ...]
-    tiers: tuple[str, ...]
-    split: str = "test"
-    objects: str | None = None
-    max_objects: int | None = None
-    demos: int = 1
-    trials: int = 4
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for kind, names, known in (("method", self.methods, METHODS), ("tier", self.tiers, TIERS)):
-            if not names:
-                raise InvalidValueError(f"name at least one {kind}: {', '.join(known)}")
-            for name in names:
-                if name not in known:
-                    raise UnknownNameError(kind, name, known)
-        if self.split not in (*SPLITS, ALL_SPLITS):
-            raise UnknownNameError("split", self.split, (*SPLITS, ALL_SPLITS))
-        for what in ("demos", "trials"):
-            if getattr(self, what) < 1:
-                raise InvalidValueError(f"{what} must be at least 1, got {getattr(self, what)}")
-        if self.max_objects is not None and self.max_objects < 1:
-            raise InvalidValueError(f"max_objects must be at least 1, got {self.max_objects}")
-
-
-@dataclass(frozen=True)
-class Task:
-    """The unit of parallel work: all trials of all methods on one object, lesson and tier."""
-
-    object_id: str
-    demonstration: int
-    tier: str
-    trials: tuple[int, ...]
-    methods: dict[int, tuple[str, ...]]  # per trial, those still to be run
 
 
 def evaluate(
@@ -142,7 +82,7 @@ def _evaluate(
             progress("demonstrations", count, len(lessons))
 
         known = read_rows(out / RESULTS)
-        tasks = list(_plan(settings, models, {row_key(r) for r in known}))
+        tasks = list(plan(settings, models, {row_key(r) for r in known}))
         total = sum(len(names) for t in tasks for names in t.methods.values())
         done = 0
         progress("trials", done, total)
@@ -154,34 +94,6 @@ def _evaluate(
                 done += len(rows)
                 progress("trials", done, total)
     return summarize(out, asdict(settings))
-
-
-def select_objects(catalogue: Catalogue, settings: EvaluationSettings) -> list[ObjectModel]:
-    """The objects to evaluate; ``max_objects`` of them are spread evenly over the categories."""
-    split = None if settings.split == ALL_SPLITS else settings.split
-    if settings.objects is not None:
-        split = USER_SPLIT
-    models = list(catalogue.select(split=split))
-    if settings.max_objects is None or settings.max_objects >= len(models):
-        return models
-    seen: dict[str, int] = defaultdict(int)
-    ranked = []
-    for model in models:
-        ranked.append((seen[model.category], model.category, model))
-        seen[model.category] += 1
-    ranked.sort(key=lambda r: r[:2])
-    return [model for _, _, model in ranked[: settings.max_objects]]
-
-
-@cache
-def load_catalogue(objects: str | None) -> tuple[Catalogue, tuple[ImportReport, ...]]:
-    """The built-in objects, or a user's own with the built-in ones to stand beside them; and what
-    is wrong with any of the user's."""
-    builtin = Catalogue.builtin()
-    if objects is None:
-        return builtin, ()
-    own, reports = Catalogue.from_folder(Path(objects))
-    return own.joined(builtin), tuple(reports)
 
 
 @cache
@@ -239,25 +151,6 @@ def _make_lesson(
 
 def _is_made(folder: Path) -> bool:
     return is_complete(folder) or (folder / FAILED).exists()
-
-
-def _plan(
-    settings: EvaluationSettings, models: Sequence[ObjectModel], done: set[Key]
-) -> Iterator[Task]:
-    for model in models:
-        for demonstration in range(settings.demos):
-            for tier in settings.tiers:
-                missing = {
-                    trial: tuple(
-                        m
-                        for m in settings.methods
-                        if (m, tier, model.object_id, demonstration, trial) not in done
-                    )
-                    for trial in range(settings.trials)
-                }
-                methods = {trial: names for trial, names in missing.items() if names}
-                if methods:
-                    yield Task(model.object_id, demonstration, tier, tuple(methods), methods)
 
 
 def _run_task(settings: EvaluationSettings, out: Path, task: Task) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grasplearn.evaluate import load_catalogue
 from grasplearn.files import write_json
+from grasplearn.plan import load_catalogue
 from grasplearn.sim.objects import Catalogue
 
 # What is done, how much of it, and out of how much (None: nobody knows).

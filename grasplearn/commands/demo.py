@@ -16,10 +16,11 @@ from grasplearn.commands.common import Report, load_objects, names, progress, wr
 from grasplearn.commands.film import SPEED, Film
 from grasplearn.config import Demo
 from grasplearn.errors import FileFormatError
-from grasplearn.evaluate import METHODS, EvaluationSettings, make_lesson
+from grasplearn.evaluate import make_lesson
 from grasplearn.files import write_files
 from grasplearn.geometry import pose_matrix
 from grasplearn.lessons import save_lesson
+from grasplearn.plan import METHODS, EvaluationSettings
 from grasplearn.results import RESULTS, RUN, Row, locked, summarize, to_row
 from grasplearn.show.overlay import (
     demonstration_picture,

@@ -7,7 +7,8 @@ from pathlib import Path
 from grasplearn.commands.common import load_objects, names, progress, write_figures
 from grasplearn.config import Evaluate
 from grasplearn.errors import UnknownNameError
-from grasplearn.evaluate import METHODS, EvaluationSettings, evaluate
+from grasplearn.evaluate import evaluate
+from grasplearn.plan import METHODS, EvaluationSettings
 from grasplearn.results import RESULTS, read_rows
 from grasplearn.show.table import print_summary
 from grasplearn.tiers import TIERS

@@ -19,7 +19,8 @@ from grasplearn.errors import (
     InvalidValueError,
     UnknownNameError,
 )
-from grasplearn.evaluate import EvaluationSettings, evaluate, select_objects
+from grasplearn.evaluate import evaluate
+from grasplearn.plan import EvaluationSettings, select_objects
 from grasplearn.policies import POLICIES, FromFunction
 from grasplearn.results import RESULTS, SUMMARY, TIME_FIELDS, read_rows, row_key
 from grasplearn.sim.objects import Catalogue

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("sim", "nets"),
     ("rules",),
     ("learning", "edge", "skill", "policies"),
-    ("trial", "evaluate", "results", "statistics", "lessons", "env"),
+    ("trial", "plan", "evaluate", "results", "statistics", "lessons", "env"),
     ("show", "studio"),
     ("cli", "commands", "__main__"),
 )
