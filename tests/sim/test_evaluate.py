@@ -13,6 +13,7 @@ import pytest
 import trimesh
 
 import grasplearn.evaluate as evaluation
+import grasplearn.plan as planning
 from grasplearn.errors import (
     DemonstrationError,
     FileFormatError,
@@ -194,7 +195,7 @@ def test_a_policy_that_breaks_fails_its_trials_and_no_other_s(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Callable[[], Any]
 ) -> None:
     monkeypatch.setitem(POLICIES, "broken", policy)
-    monkeypatch.setattr(evaluation, "METHODS", (*evaluation.METHODS, "broken"))
+    monkeypatch.setattr(planning, "METHODS", (*planning.METHODS, "broken"))
     settings = dataclasses.replace(SETTINGS, methods=("broken", "random"), tiers=("same",))
     copied(run / "lessons", tmp_path / "lessons")
     summary = evaluate(settings, tmp_path)
@@ -289,5 +290,5 @@ def test_no_worker_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_tier_can_be_named_in_a_run() -> None:
-    settings = EvaluationSettings(tuple(evaluation.METHODS), tuple(TIERS))
+    settings = EvaluationSettings(tuple(planning.METHODS), tuple(TIERS))
     assert settings.tiers == tuple(TIERS)
