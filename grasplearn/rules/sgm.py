@@ -54,10 +54,15 @@ class SGM(nn.Module):
 
 
 class SGMs(nn.Module):
-    """A chain's modules: one for every block but the last, whose gradient is the error itself."""
+    """A chain's modules: one for every block but the last, whose gradient is the error itself.
+
+    Attributes:
+        inner: channels inside each module.
+    """
 
     def __init__(self, channels: int, count: int, inner: int = 8) -> None:
         super().__init__()
+        self.inner = inner
         self.each = nn.ModuleList([SGM(channels, inner) for _ in range(count)])
 
     @staticmethod

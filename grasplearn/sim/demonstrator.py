@@ -97,9 +97,7 @@ def demonstrate(
         for pose, name in ways:
             if with_kin and not any(kin_grasps(world, model, pose, name, k) for k in kin):
                 continue
-            for found in islice(find_grasps(world, model, pose, name, rng), TRIED):
-                if not _sturdy(world, model, pose, found):
-                    continue
+            for found in sturdy_grasps(world, model, pose, name, rng):
                 lesson = _show(world, model, pose, found, others, tier, twin, sensor, rng)
                 if lesson is not None:
                     return lesson
@@ -147,6 +145,14 @@ def find_grasps(
             if given >= CANDIDATES:
                 return
             world.reset(scene)
+
+
+def sturdy_grasps(
+    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
+) -> Iterator[_Found]:
+    """Those of a few grasps on a part that lift the lone object, errors and all."""
+    found = islice(find_grasps(world, model, pose_index, part, rng), TRIED)
+    return (f for f in found if _sturdy(world, model, pose_index, f))
 
 
 def _contact_widths(points: Array, normals: Array, start: Array, inward: Array) -> list[float]:
@@ -266,9 +272,8 @@ def kin_grasps(
     key = (kin.object_id, part, pose_index)
     if key not in world.memo:
         rng = np.random.default_rng(0)
-        found = islice(find_grasps(world, kin, pose_index, part, rng), TRIED)
-        sturdy = (f for f in found if _sturdy(world, kin, pose_index, f))
-        world.memo[key] = [(f.T_object_grasp, f.grasp.width) for f in islice(sturdy, 1)]
+        found = islice(sturdy_grasps(world, kin, pose_index, part, rng), 1)
+        world.memo[key] = [(f.T_object_grasp, f.grasp.width) for f in found]
     return list(world.memo[key])
 
 

@@ -1,0 +1,130 @@
+"""What teaching starts from: a pre-trained net and, for the rules that need them, its modules.
+
+One safetensors file holds both, under ``net.*`` and ``<rule>.*``, with a card that tells the data,
+the settings and the command that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
+from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.weights import fill, load_tensors, save_tensors
+from grasplearn.rules import RULES
+from grasplearn.rules.base import LearningRule
+from grasplearn.rules.sgm import SGMs
+from grasplearn.rules.static_sgm import StaticSGM
+
+KIND = "pretrained"
+NET = "net"
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A pre-trained net with its meta-trained modules.
+
+    Attributes:
+        net: without any demonstration in its head.
+        modules: static synthetic gradient modules by the rule that uses them.
+        card: JSON values: data, split, settings, seed, command, figures.
+        digest: of all tensors; it names these weights in every result.
+    """
+
+    net: GraspNet
+    modules: Mapping[str, SGMs] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    def rule(self, name: str) -> LearningRule:
+        """Returns a learning rule, with these weights' modules if it uses any.
+
+        Raises:
+            UnknownNameError: there is no such rule.
+            InvalidValueError: it needs modules, and these weights have none for it.
+        """
+        if name not in RULES:
+            raise UnknownNameError("learning rule", name, RULES)
+        rule = RULES[name]()
+        if not isinstance(rule, StaticSGM):
+            return rule
+        if name not in self.modules:
+            raise InvalidValueError(
+                f"these weights hold no modules for {name}; make them with 'grasplearn meta-train' "
+                f"or choose another rule"
+            )
+        return StaticSGM(rule.error, self.modules[name], rule.limit)
+
+
+def weights_folder() -> Path:
+    """Where the weights that come with the package lie."""
+    return Path(str(files("grasplearn"))) / "weights"
+
+
+def shipped_weights() -> tuple[str, ...]:
+    """The names of the weights that come with the package."""
+    return tuple(sorted(path.stem for path in weights_folder().glob("*.safetensors")))
+
+
+def find_weights(weights: str) -> Path:
+    """Returns the file of weights given by name or by path.
+
+    Raises:
+        UnknownNameError: neither a name nor a file.
+    """
+    if weights in shipped_weights():
+        return weights_folder() / f"{weights}.safetensors"
+    if Path(weights).is_file():
+        return Path(weights)
+    raise UnknownNameError("weights or weights file", weights, shipped_weights())
+
+
+def load_pretrained(weights: str = "shipped") -> Pretrained:
+    """Returns weights given by name or by path.
+
+    Raises:
+        UnknownNameError: neither a name nor a file.
+        FileFormatError: the file is foreign, damaged, or of another kind.
+    """
+    path = find_weights(weights)
+    tensors, card = load_tensors(path, KIND)
+    try:
+        net = GraspNet(NetSpec.from_dict(card["spec"]))
+        modules = {
+            name: SGMs(net.spec.width, net.spec.depth, inner)
+            for name, inner in card["modules"].items()
+        }
+    except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
+        raise FileFormatError(f"{path} does not say which net it is for ({error!r})") from error
+    for name, module in {NET: net, **modules}.items():
+        start = f"{name}."
+        own = {n[len(start) :]: t for n, t in tensors.items() if n.startswith(start)}
+        fill(module, own, path)
+        module.requires_grad_(name == NET)
+    return Pretrained(net, modules, card, card["digest"])
+
+
+def save_pretrained(path: str | Path, pretrained: Pretrained) -> None:
+    """Writes weights; the file appears complete or not at all.
+
+    Raises:
+        InvalidValueError: a weight is not finite, or the file cannot be written.
+    """
+    everything: dict[str, torch.nn.Module] = {NET: pretrained.net, **pretrained.modules}
+    tensors = {
+        f"{name}.{key}": tensor
+        for name, module in everything.items()
+        for key, tensor in module.state_dict().items()
+    }
+    card = {
+        **pretrained.card,
+        "spec": asdict(pretrained.net.spec),
+        "modules": {name: module.inner for name, module in pretrained.modules.items()},
+    }
+    save_tensors(path, KIND, tensors, card)
