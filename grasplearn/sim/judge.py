@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grasplearn.geometry import invert, pose_matrix
+from grasplearn.geometry import PAD_HALF_BREADTH, invert, pose_matrix
 from grasplearn.sim.demonstrator import equal_grasps
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.types import Array, Grasp, GraspReport, Lesson, Outcome, SceneSpec
@@ -51,7 +51,7 @@ def judge(
     target = scene.objects[0]
     T_object_grasp = invert(pose_matrix(target.position, target.quaternion)) @ grasp.T_world_grasp
     if model.object_id != lesson.object_id:
-        on_part = near_part(model, T_object_grasp[:3, 3], lesson.part, grasp.width)
+        on_part = near_part(model, T_object_grasp, lesson.part, grasp.width)
         return Verdict(outcome, lifted and on_part, lifted, on_part, None, None)
     position_error, yaw_error = grasp_error(
         model, lesson.T_object_grasp, T_object_grasp, target_up(scene)
@@ -87,12 +87,21 @@ def grasp_error(
     return float(distance[best]), float(angle[best])
 
 
-def near_part(model: ObjectModel, point_object: Array, part: str, width: float = 0.0) -> bool:
-    """Whether the nearest surface belongs to the part and is no farther than the tolerance.
+def near_part(model: ObjectModel, T_object_grasp: Array, part: str, width: float) -> bool:
+    """Whether the surface nearest to a grasp's centre is the part's, and near enough.
 
-    Or than jaws that were opened to ``width`` (m) reach to either side: around a cup's rim the
-    grasp's middle is in the air.
+    Near enough is within the tolerance, or on both sides between jaws that are ``width`` (m) open:
+    around a cup's rim the grasp's middle is in the air.
     """
-    distance, _ = model.surface.tree.query(point_object)
-    reach = max(MAX_POSITION_ERROR, width / 2)
-    return bool(distance < reach and model.part_at(point_object) == part)
+    center = T_object_grasp[:3, 3]
+    if model.part_at(center) != part:
+        return False
+    distance, _ = model.surface.tree.query(center)
+    if distance < MAX_POSITION_ERROR:
+        return True
+    surface = model.surface
+    own = surface.points[surface.part == model.parts.index(part)]
+    along, aside, down = ((own - center) @ T_object_grasp[:3, :3]).T
+    between = (np.abs(aside) < PAD_HALF_BREADTH) & (np.abs(down) < MAX_POSITION_ERROR)
+    reached = along[between & (np.abs(along) < width / 2)]
+    return bool((reached > 0).any() and (reached < 0).any())

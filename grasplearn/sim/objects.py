@@ -47,7 +47,15 @@ class Catalogue:
         Raises:
             AssetError: they are missing from the installation, or the manifest is broken.
         """
-        root = assets_root()
+        return Catalogue.generated(assets_root())
+
+    @staticmethod
+    def generated(root: Path) -> Catalogue:
+        """What ``python -m sim_assets.generator --out root`` made.
+
+        Raises:
+            AssetError: it is not there, or its manifest is broken.
+        """
         path = root / "manifest.toml"
         try:
             rows = tomllib.loads(path.read_text(encoding="utf-8"))["objects"]
@@ -59,7 +67,7 @@ class Catalogue:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AssetError(
-                f"{path} cannot be read ({error!r}); install grasplearn again"
+                f"{path} cannot be read ({error!r}); install grasplearn again, or generate it again"
             ) from error
 
     @staticmethod

@@ -40,13 +40,13 @@ def sample_scene(world: World, wish: Wish, tier_name: str, rng: np.random.Genera
         objects = arrange(world, wish, tier, rng)
         if objects is None:
             continue
-        camera = _sample_camera(tier, rng)
+        camera = sample_camera(tier, rng)
         if not _in_view(wish.target, objects[0], camera):
             continue
         scene = SceneSpec(
             objects=objects,
             camera=camera,
-            light=_sample_light(rng),
+            light=sample_light(rng),
             table_texture=str(rng.choice(list(table_textures()))),
             table_tint=tuple(rng.uniform(0.75, 1.0) * rng.uniform(0.85, 1.0, 3)),
             sensor_seed=int(rng.integers(2**31)) if wish.sensor else None,
@@ -68,7 +68,8 @@ def _in_view(model: ObjectModel, placed: PlacedObject, camera: Camera) -> bool:
     return bool((pixels > 3).all() and (pixels < np.array([camera.width, camera.height]) - 4).all())
 
 
-def _sample_camera(tier: Tier, rng: np.random.Generator) -> Camera:
+def sample_camera(tier: Tier, rng: np.random.Generator) -> Camera:
+    """Draws where a tier's picture is taken from."""
     return overhead_camera(
         side=CAMERA_SIDE,
         height=CAMERA_HEIGHT * (1 + rng.uniform(-tier.height_change, tier.height_change)),
@@ -78,7 +79,8 @@ def _sample_camera(tier: Tier, rng: np.random.Generator) -> Camera:
     )
 
 
-def _sample_light(rng: np.random.Generator) -> Light:
+def sample_light(rng: np.random.Generator) -> Light:
+    """Draws the lamp."""
     azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(np.deg2rad(35), np.deg2rad(80))
     # From candle light to a cloudy sky.
     warm, cold = np.array([1.0, 0.88, 0.68]), np.array([0.78, 0.9, 1.0])

@@ -26,6 +26,7 @@ CATEGORIES: dict[str, Callable[[np.random.Generator], Solid]] = {
 # Whole categories that training never sees; all others have members in every split.
 VALIDATION_ONLY = ("padlock", "rolling_pin", "toothbrush")
 TEST_ONLY = ("funnel", "key", "pliers", "scissors", "spray_bottle", "trowel", "whisk")
+FURTHER = 100
 SEEN_SPLITS = ("train",) * 4 + ("validation",) * 2 + ("test",) * 2
 
 
@@ -56,6 +57,19 @@ def members() -> list[Member]:
     ]
 
 
+def further_members(count: int) -> list[Member]:
+    """``count`` more of every category that training may see, for training alone.
+
+    They do not ship: numbers from FURTHER on, made again whenever somebody trains.
+    """
+    return [
+        Member(category, FURTHER + number, "train")
+        for category in sorted(CATEGORIES)
+        if "train" in _splits(category)
+        for number in range(count)
+    ]
+
+
 def _splits(category: str) -> tuple[str, ...]:
     if category in VALIDATION_ONLY:
         return ("validation",) * 6
@@ -72,8 +86,8 @@ def digest(folder: Path) -> str:
     return sha.hexdigest()
 
 
-def write_manifest(root: Path) -> None:
-    """Writes ``manifest.toml`` for the objects that lie under ``root / "objects"``."""
+def write_manifest(root: Path, made: list[Member]) -> None:
+    """Writes ``manifest.toml`` for those of the members that lie under ``root / "objects"``."""
     rows = [
         {
             "id": member.object_id,
@@ -82,7 +96,7 @@ def write_manifest(root: Path) -> None:
             "licence": LICENCE,
             "sha256": digest(root / "objects" / member.object_id),
         }
-        for member in members()
+        for member in made
         if (root / "objects" / member.object_id).is_dir()
     ]
     text = tomli_w.dumps({"version": VERSION, "objects": rows})

@@ -21,7 +21,7 @@ from grasplearn.sim.camera import (
 from grasplearn.sim.demonstrator import is_colorful
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.robot import PARKED, Kinematics
-from grasplearn.sim.scenes import _sample_camera
+from grasplearn.sim.scenes import sample_camera
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
 from grasplearn.types import Array, Camera, Light, PlacedObject, SceneSpec
@@ -188,7 +188,7 @@ def test_two_eyes_see_the_same_bytes(eye: Eye, catalogue: Catalogue) -> None:
 def test_the_arm_is_parked_out_of_every_picture(catalogue: Catalogue) -> None:
     """Boxes about its links stay outside the pyramid that each camera sees."""
     rng = np.random.default_rng(0)
-    views = [_sample_camera(TIERS["view"], rng) for _ in range(300)]
+    views = [sample_camera(TIERS["view"], rng) for _ in range(300)]
     kinematics, eye = Kinematics(), Eye(catalogue, with_arm=True)
     try:
         kinematics._set(PARKED)

@@ -33,7 +33,7 @@ def test_a_lesson_s_grasp_lies_on_its_part(
     assert lesson.part in model.graspable
     world.reset(lesson.scene)
     in_object = transform(invert(world.T_world_object(0)), grasp.center_world)
-    assert near_part(model, in_object, lesson.part, grasp.width)
+    assert near_part(model, lesson.T_object_grasp, lesson.part, grasp.width)
     assert np.allclose(in_object, lesson.T_object_grasp[:3, 3], atol=1e-6)
     assert np.allclose(
         world.T_world_object(0) @ lesson.T_object_grasp, grasp.T_world_grasp, atol=1e-5

@@ -24,7 +24,7 @@ from grasplearn.sim.arrange import (
 from grasplearn.sim.camera import CAMERA_HEIGHT
 from grasplearn.sim.demonstrator import equal_grasps, kin_pose
 from grasplearn.sim.objects import Catalogue
-from grasplearn.sim.scenes import _sample_camera, sample_scene
+from grasplearn.sim.scenes import sample_camera, sample_scene
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
 from grasplearn.trial import trial_scene, trial_seed
@@ -225,7 +225,7 @@ def test_kin_is_another_member_with_the_same_side_up(
 def test_a_tier_s_cameras_are_tilted_and_moved_as_it_says(tier: str) -> None:
     rng = np.random.default_rng(0)
     wanted = TIERS[tier]
-    found = np.array([_tilt_and_distance(_sample_camera(wanted, rng)) for _ in range(200)])
+    found = np.array([_tilt_and_distance(sample_camera(wanted, rng)) for _ in range(200)])
     tilt, distance = found.T
     assert tilt.min() >= wanted.tilt[0] - 1e-6 and tilt.max() <= wanted.tilt[1] + 1e-6
     assert np.ptp(tilt) > 0.9 * (wanted.tilt[1] - wanted.tilt[0])
