@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
             return 0
         options = parse(arguments)
         name = next(n for n, kind in COMMANDS.items() if kind is type(options))
-        importlib.import_module(f"grasplearn.commands.{name}").run(options)
+        importlib.import_module(f"grasplearn.commands.{name.replace('-', '_')}").run(options)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         # A second, impatient Ctrl-C must not tear what is being said and tidied now.

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 OptionalName = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 OptionalCount = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+OptionalGrasp = Annotated[str | None, arg(metavar="U,V,YAW_DEG[,WIDTH_M]", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
 Names = Annotated[str, arg(metavar="A,B")]
 Count = Annotated[int, arg(metavar="N")]
@@ -89,6 +90,8 @@ class Evaluate(Common):
     """Which of same, clutter, view, kin and alike: separated by commas, or all."""
     split: Annotated[str, arg(metavar="NAME")] = "test"
     """Which objects: those of train, validation, test or all."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights that learned methods start from: shipped, narrow or a file."""
     objects: OptionalFolder = None
     """Your own objects instead: a folder of URDF, OBJ, STL, PLY or GLB files."""
     max_objects: OptionalCount = None
@@ -107,8 +110,182 @@ class Evaluate(Common):
     """What runs the processes: joblib."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Render(Common):
+    """Render scenes for training onto disk; the same command goes on where it was stopped.
+
+    Example: grasplearn render --families 200 --split validation --out out/validation
+    """
+
+    families: Count = 1500
+    """How many families of about seven scenes each."""
+    split: Annotated[str, arg(metavar="NAME")] = "train"
+    """Whose objects: train, validation or test."""
+    tiers: Names = "all"
+    """Which of same, clutter, view, kin and alike may occur: separated by commas, or all."""
+    objects: Annotated[str | None, arg(metavar="DIR,DIR", help_behavior_hint="")] = None
+    """Further objects, as 'python -m sim_assets.generator --further N --out DIR' makes them."""
+    workers: Count = 1
+    """Processes that share the work; the files do not depend on it."""
+    out: Folder = Path("out/families")
+    """Where the families go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillCommon(Common):
+    """What the commands about skills share."""
+
+    name: Annotated[Positional[str], arg(metavar="NAME")]
+    """The skill's name."""
+    # Beside the user's other files, where it can be seen, copied and kept under version control;
+    # not below out/, which is for what a command makes again at any time.
+    library: Folder = Path("skills")
+    """The folder that keeps the skills, a folder each."""
+    objects: OptionalFolder = None
+    """Your own objects: a folder of URDF, OBJ, STL, PLY or GLB files."""
+    rgb: OptionalFile = None
+    """A colour picture of your own: PNG, JPEG or TIFF with 8 bits a channel."""
+    depth: OptionalFile = None
+    """Its depth, registered to the colours: 16-bit millimetres, or float metres (TIFF, .npy)."""
+    camera: OptionalFile = None
+    """Its camera as JSON: K, or fx, fy, cx and cy, in pixels; T_world_cam if it is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teach(SkillCommon):
+    """Teach a skill from one demonstration: in the simulator, or on a picture of your own.
+
+    The world's z = 0 is the table, the workspace lies around x = 0.5, y = 0 m. Without a camera's
+    T_world_cam the table is found in the picture: the spot under the picture's middle becomes the
+    workspace's, the picture's right +x.
+
+    Example: grasplearn teach mug --object mug_06 --part handle
+    """
+
+    object: OptionalName = None
+    """Demonstrate on this object in the simulator; 'grasplearn objects' lists them."""
+    part: OptionalName = None
+    """At which of its parts; any graspable one by default."""
+    tier: Annotated[str, arg(metavar="NAME")] = "same"
+    """For which trials; for alike, the look-alike stands in the demonstration too."""
+    grasp: OptionalGrasp = None
+    """On your picture: pixel (right, down), the jaws' angle (counter-clockwise), their opening."""
+    rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
+    """How it learns: a learning rule, last-block, imprint or untaught."""
+    steps: Count = 40
+    """Steps of fine-tuning."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights to start from: shipped, narrow or a file."""
+    force: bool = False
+    """Take the place of a skill of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick(SkillCommon):
+    """Use a skill: in new scenes of the simulator, or on a picture of your own.
+
+    For a picture the grasp is printed as JSON, in the camera's and in the world's frame, and drawn.
+
+    Example: grasplearn pick mug --tier clutter --trials 10 --video out/mug.mp4
+    """
+
+    tier: Annotated[str, arg(metavar="NAME")] = "same"
+    """How hard the scenes are: same, clutter, view, kin or alike."""
+    trials: Count = 10
+    """How many scenes."""
+    video: OptionalFile = None
+    """Film the trials into this MP4 file."""
+    out: OptionalFolder = None
+    """Where the pictures go, out/pick/NAME by default; of your own picture also a .png file."""
+    weights: OptionalName = None
+    """The pre-trained weights that it was taught on, if they are not where they were."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Common):
+    """Pre-train the net on rendered families; the same command goes on where it was stopped.
+
+    Example: grasplearn pretrain --families out/train --validation out/validation --out out/my.safetensors
+    """
+
+    families: Folder = Path("out/families")
+    """What to train on, as 'grasplearn render' makes it."""
+    validation: OptionalFolder = None
+    """Families of validation objects to look at meanwhile."""
+    start: Annotated[str | None, arg(metavar="WEIGHTS", help_behavior_hint="")] = None
+    """Begin with these weights, a name or a file, instead of random ones."""
+    steps: Count = 8000
+    """Optimizer steps."""
+    batch: Count = 2
+    """Episodes a step."""
+    questions: Count = 5
+    """Scenes an episode."""
+    side: Count = 160
+    """Pixels along the side of a question's crop."""
+    augmented: float = 0.0
+    """Share of episodes whose questions come from the teaching augmentation."""
+    rate: float = 1e-3
+    """Adam's step size."""
+    width: Count = 32
+    """Channels of the net."""
+    depth: Count = 8
+    """Residual blocks of the net."""
+    turns: Count = 8
+    """Rotations of a demonstration in training; the net itself has 16."""
+    check_every: Count = 500
+    """Steps between checkpoints."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """cpu or cuda."""
+    threads: OptionalCount = None
+    """Processor threads; torch's own choice by default."""
+    log: OptionalFolder = None
+    """Write TensorBoard logs into this folder (needs the extra 'train')."""
+    out: Annotated[Path, arg(metavar="FILE")] = Path("out/weights.safetensors")
+    """Where the weights go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaTrain(Common):
+    """Meta-train a rule's synthetic gradient modules for given weights.
+
+    Example: grasplearn meta-train --weights out/weights.safetensors --families out/train
+    """
+
+    weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/weights.safetensors"
+    """For which weights: a name or a file."""
+    families: Folder = Path("out/families")
+    """What to train on, as 'grasplearn render' makes it."""
+    rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
+    """Whose modules: static-sgm or static-sgm-one-pass."""
+    tasks: Count = 300
+    """Demonstrations that are taught."""
+    steps: Count = 20
+    """Teaching steps of each."""
+    batch: Count = 6
+    """Samples a teaching step."""
+    side: Count = 128
+    """Pixels along the side of a sample."""
+    rate: float = 2e-3
+    """Adam's step size for the modules."""
+    inner: Count = 8
+    """Channels inside a module."""
+    check_every: Count = 25
+    """Tasks between checkpoints."""
+    threads: OptionalCount = None
+    """Processor threads; torch's own choice by default."""
+    log: OptionalFolder = None
+    """Write TensorBoard logs into this folder (needs the extra 'train')."""
+    out: Annotated[Path, arg(metavar="FILE")] = Path("out/taught.safetensors")
+    """Where the weights go, the modules with them."""
+
+
 COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
     "evaluate": Evaluate,
+    "teach": Teach,
+    "pick": Pick,
+    "render": Render,
+    "pretrain": Pretrain,
+    "meta-train": MetaTrain,
 }

@@ -103,6 +103,13 @@ def yaw_difference(a: float, b: float) -> float:
     return abs(wrap_yaw(a - b))
 
 
+def hue_rotation(angle: float) -> Array:
+    """Returns the (3, 3) rotation of RGB about its grey axis by ``angle`` rad."""
+    axis = np.ones(3) / np.sqrt(3)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
 @dataclass(frozen=True)
 class Heightmap:
     """The workspace seen straight from above, orthographically; u runs along +x, v along -y.

@@ -27,7 +27,15 @@ RESULTS, SUMMARY, RUN = "results.jsonl", "summary.json", "run.json"
 LOCK = ".lock"
 # The only fields in which two runs of one seed may differ.
 TIME_FIELDS = ("teach_time_s", "predict_time_s", "execute_time_s")
-PACKAGES = ("grasplearn", "pybullet", "numpy", "opencv-python-headless", "trimesh", "coacd")
+PACKAGES = (
+    "grasplearn",
+    "pybullet",
+    "numpy",
+    "torch",
+    "opencv-python-headless",
+    "trimesh",
+    "coacd",
+)
 
 Row = dict[str, Any]
 Key = tuple[str, str, str, int, int]  # method, tier, object, demonstration, trial

@@ -37,6 +37,11 @@ class Batch:
         if self.keys and len(self.keys) != len(self.pictures):
             raise ValueError(f"{len(self.pictures)} pictures need as many keys, got {self.keys}")
 
+    def to(self, device: str | torch.device) -> Batch:
+        """Returns the batch on a device, its target too if that knows how."""
+        target = self.target.to(device) if hasattr(self.target, "to") else self.target
+        return Batch(self.pictures.to(device), target, self.keys)
+
 
 @dataclass(frozen=True, eq=False)
 class HeadStep:

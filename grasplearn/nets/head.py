@@ -49,6 +49,9 @@ class Target:
     place: Tensor
     width: Tensor
 
+    def to(self, device: str | torch.device) -> Target:
+        return Target(self.place.to(device), self.width.to(device))
+
 
 def maps_loss(maps: Maps, target: Target) -> Tensor:
     """Cross-entropy of the place + weighted squared error of the width, mean over samples."""
@@ -79,7 +82,7 @@ class ImprintedHead(Head):
         turns_at_once: int = 8,
     ) -> None:
         super().__init__()
-        self.groups, self.turns, self.kernel = groups, turns, kernel
+        self.groups, self.kernel = groups, kernel
         self.turns_at_once = turns_at_once
         self.project = nn.Parameter(torch.randn(features, channels) / math.sqrt(channels))
         cells = kernel * kernel
@@ -92,6 +95,11 @@ class ImprintedHead(Head):
         self.gather = nn.Parameter(torch.zeros(2, hidden))
         # Of the width alone: the quality is a softmax, which ignores a constant.
         self.width = nn.Parameter(torch.tensor([0.5]))
+
+    @property
+    def turns(self) -> int:
+        """How many rotations the kernels hold; training may lend fewer."""
+        return len(self.kernels)
 
     def kernels_of(self, features: Tensor) -> Tensor:
         """Returns the kernels (R, F, k, k) that a demonstration's features become.

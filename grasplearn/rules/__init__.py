@@ -1,17 +1,32 @@
-"""Learning rules: how a net's blocks come by their gradients. One file and one line each."""
+"""Learning rules: how a net's blocks come by their gradients. One file and one line each.
+
+A rule is imported when it is made, so that its name can be asked for without torch.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from grasplearn.rules.backprop import Backprop
-from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
-from grasplearn.rules.base import BlockGrad, Guard, LearningRule
-from grasplearn.rules.static_sgm import StaticSGM
+if TYPE_CHECKING:
+    from grasplearn.rules.base import LearningRule
 
+
+def _rule(module: str, name: str, **settings: object) -> Callable[[], LearningRule]:
+    def make() -> LearningRule:
+        made: LearningRule = getattr(import_module(f"{__name__}.{module}"), name)(**settings)
+        return made
+
+    return make
+
+
+# In the order of the tables.
 RULES: dict[str, Callable[[], LearningRule]] = {
-    "backprop": Backprop,
-    "backprop-checkpointed": CheckpointedBackprop,
-    "static-sgm": StaticSGM,
-    "static-sgm-one-pass": lambda: StaticSGM(error="cached"),
+    "static-sgm": _rule("static_sgm", "StaticSGM"),
+    "static-sgm-one-pass": _rule("static_sgm", "StaticSGM", error="cached"),
+    "backprop": _rule("backprop", "Backprop"),
+    "backprop-checkpointed": _rule("backprop_checkpointed", "CheckpointedBackprop"),
 }
 
-__all__ = ["RULES", "BlockGrad", "Guard", "LearningRule"]
+__all__ = ["RULES"]

@@ -82,7 +82,7 @@ class StaticSGM:
     ) -> Iterator[BlockGrad]:
         last = len(net.blocks) - 1
         head: HeadStep | None = None
-        error = self._told(net, batch, state)
+        error = self.told(net, batch, state)
         if error is None:
             head = net.head.step(net.features(batch.pictures), batch.target)
             error = head.error
@@ -105,7 +105,7 @@ class StaticSGM:
             state.errors.update(zip(batch.keys, error.clone(), strict=True))
         yield self._update(block, last, h, out, error, np.inf)
 
-    def _told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
+    def told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
         """Returns the error the modules are told before any pass, or None if it must be found."""
         if self.error == "target":
             tell = getattr(net.head, "target_error", None)

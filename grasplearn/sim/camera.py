@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.assets import assets_root
-from grasplearn.geometry import WORKSPACE_CENTER, invert, look_at
+from grasplearn.geometry import WORKSPACE_CENTER, hue_rotation, invert, look_at
 from grasplearn.sim import robot
 from grasplearn.sim.bodies import Body, Pose, load_body
 from grasplearn.sim.client import Client, muted
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.sensor import SENSOR
-from grasplearn.types import Array, Camera, Light, Observation, PlacedObject, SceneSpec
+from grasplearn.types import Camera, Light, Observation, PlacedObject, SceneSpec
 
 NEAR, FAR = 0.05, 3.0
 TABLE_SIZE = (1.6, 1.6, 0.04)
@@ -85,13 +85,6 @@ def _projection_matrix(camera: Camera) -> list[float]:
     P[2, 3] = -2 * FAR * NEAR / (FAR - NEAR)
     P[3, 2] = -1
     return list(P.T.ravel())
-
-
-def hue_rotation(angle: float) -> Array:
-    """(3, 3) rotation of RGB about its grey axis by ``angle`` rad."""
-    axis = np.ones(3) / math.sqrt(3)
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.asarray(np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross)
 
 
 def table_textures() -> dict[str, Path]:

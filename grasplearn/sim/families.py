@@ -21,7 +21,7 @@ from grasplearn.geometry import (
     project,
 )
 from grasplearn.sim.camera import table_textures
-from grasplearn.sim.demonstrator import equal_grasps, find_grasps, is_colorful, kin_pose
+from grasplearn.sim.demonstrator import equal_grasps, is_colorful, kin_pose, lone_grasps
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.scenes import draw_twin, sample_camera, sample_light
 from grasplearn.sim.spread import Spread, lying
@@ -81,7 +81,7 @@ def known_grasps(world: World, model: ObjectModel, pose_index: int) -> list[Know
         world.memo[key] = [
             KnownGrasp(part, f.T_object_grasp, f.grasp.width)
             for part in model.graspable
-            for f in islice(find_grasps(world, model, pose_index, part, rng), CANDIDATES)
+            for f in islice(lone_grasps(world, model, pose_index, part, rng), CANDIDATES)
         ]
     return list(world.memo[key])
 

@@ -88,7 +88,7 @@ class Spread:
         shift = np.array([*(np.array(WORKSPACE_CENTER) + offset - middle), 0.0])
         position = np.array(placed.position) + shift
         self.placed.append(replace(placed, position=tuple(map(float, position))))
-        points = points + shift
+        points += shift
         self.taken |= self._footprint(points)
         return points
 
@@ -97,7 +97,7 @@ class Spread:
         at = np.floor((points[:, :2] - WORKSPACE_CENTER) / CELL).astype(int) + CELLS // 2
         at = at[((at >= 0) & (at < CELLS)).all(axis=1)]
         grid[at[:, 1], at[:, 0]] = True
-        return binary_dilation(grid)
+        return np.asarray(binary_dilation(grid), bool)
 
     def _beside(
         self, placed: PlacedObject, model: ObjectModel, own: NDArray[np.bool_], gap: int
@@ -169,4 +169,5 @@ def _direction(rng: np.random.Generator) -> Array:
 
 def _points(placed: PlacedObject, model: ObjectModel) -> Array:
     T = pose_matrix(placed.position, placed.quaternion)
-    return transform(T, model.surface.points * placed.scale)
+    moved: Array = transform(T, model.surface.points * placed.scale)
+    return moved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class World:
 
     def __post_init__(self) -> None:
         # What was found out by trying, by key; holds for as long as the catalogue does.
-        self.memo: dict[tuple[object, ...], list[tuple[Array, float]]] = {}
+        self.memo: dict[tuple[object, ...], list[Any]] = {}
         self.eye = Eye(self.catalogue)
         self.scene: SceneSpec | None = None
         self._arm: Panda | None = None

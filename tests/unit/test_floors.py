@@ -21,9 +21,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("types", "geometry", "errors", "tiers", "config", "files", "pictures", "table", "assets"),
     ("sim", "nets"),
     ("rules",),
-    ("learning", "edge", "skill", "policies"),
-    ("trial", "plan", "evaluate", "results", "statistics", "lessons", "env"),
-    ("show", "studio"),
+    ("learning", "edge", "policies"),
+    ("trial", "plan", "evaluate", "render", "results", "statistics", "lessons", "env"),
+    ("show", "studio", "skill", "library"),
     ("cli", "commands", "__main__"),
 )
 # The public API gathers from all floors.
@@ -38,6 +38,8 @@ BLIND = (
     ("policies", "sim"),
     ("learning", "sim"),
     ("rules", "sim"),
+    # What only judges may know is the simulator's.
+    ("skill", "sim"),
 )
 MAX_LINES = 350
 # The central values stand in one file: whoever looks for one looks there.

@@ -1,0 +1,43 @@
+"""``grasplearn pretrain``: features that one demonstration's imprint can use."""
+
+from __future__ import annotations
+
+from grasplearn.commands.common import progress, write_figures
+from grasplearn.commands.training import card_head, logging, use_threads
+from grasplearn.config import Pretrain
+from grasplearn.learning.episodes import EpisodeSettings
+from grasplearn.learning.pretrain import PretrainSettings, pretrain
+from grasplearn.nets.graspnet import NetSpec
+
+
+def run(options: Pretrain) -> None:
+    settings = PretrainSettings(
+        NetSpec(width=options.width, depth=options.depth),
+        EpisodeSettings(options.questions, options.side, augmented=options.augmented),
+        options.turns,
+        options.steps,
+        options.batch,
+        options.rate,
+        options.seed,
+        options.check_every,
+        options.device,
+    )
+    use_threads(options.threads)
+    try:
+        with progress(options.quiet) as report, logging(options.log) as log:
+            made = pretrain(
+                settings,
+                options.families,
+                options.validation,
+                options.out,
+                card_head(),
+                options.start,
+                report,
+                log,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "stopped; the same command goes on from the last checkpoint"
+        ) from None
+    print(f"weights: {options.out}")
+    write_figures(options.json, dict(made.card))

@@ -1,0 +1,62 @@
+"""What the training commands share: a log for TensorBoard, and the head of a weights' card."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grasplearn.errors import InvalidValueError
+from grasplearn.results import commit, versions
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@contextmanager
+def logging(folder: Path | None) -> Iterator[Log]:
+    """Prints a line of figures now and then, and writes them for TensorBoard if asked to.
+
+    Raises:
+        InvalidValueError: TensorBoard is not installed.
+    """
+    writer = None
+    if folder is not None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError as error:
+            raise InvalidValueError(
+                "TensorBoard is not installed; pip install 'grasplearn[train]', or leave out --log"
+            ) from error
+        writer = SummaryWriter(str(folder))
+
+    def log(step: int, figures: Mapping[str, float]) -> None:
+        told = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        print(f"{step}: {told}", flush=True)
+        for name, value in figures.items():
+            if writer is not None:
+                writer.add_scalar(name, value, step)
+
+    try:
+        yield log
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def card_head() -> dict[str, Any]:
+    """What every weights' card begins with: how they were made, by which code."""
+    return {
+        "command": shlex.join(["grasplearn", *sys.argv[1:]]),
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def use_threads(count: int | None) -> None:
+    if count is not None:
+        torch.set_num_threads(count)

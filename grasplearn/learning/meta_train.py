@@ -1,0 +1,285 @@
+"""Meta-training of static synthetic gradient modules.
+
+Task after task a demonstration of a training object is taught as it will be taught later, with the
+modules' own gradients (on-policy); at every step the true gradients are found as well, and the
+modules are regressed onto them. Afterwards they never change.
+
+Source: the scheme is arXiv 2009.09675's; the on-policy share and the scaling of each block's error
+by its gradient's size are ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.files import write_json
+from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.episodes import EpisodeSettings, draw_episode
+from grasplearn.learning.families import find_families
+from grasplearn.learning.fine_tune import FineTuning, fine_tune
+from grasplearn.learning.optimizers import Adam
+from grasplearn.learning.pretrain import schedule
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.nets.chain import Batch, Chain
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.pictures import read_json
+from grasplearn.rules import RULES
+from grasplearn.rules.backprop import Backprop
+from grasplearn.rules.base import BlockGrad, Memory
+from grasplearn.rules.sgm import SGMs
+from grasplearn.rules.static_sgm import SGMState, StaticSGM
+
+CHECKPOINT = ".meta.pt"
+# How often a step of teaching follows the modules; otherwise it follows the true gradient.
+ON_POLICY = 0.7
+MAX_NORM = 1.0
+# A rule that remembers errors meets so many batches in turn.
+RECURRING_BATCHES = 4
+
+Progress = Callable[[str, int, int], None]
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class MetaTrainSettings:
+    """What is trained and how; with weights and families it is all that the modules depend on.
+
+    Attributes:
+        rule: a static-SGM rule by name. tasks: demonstrations that are taught.
+        steps: of teaching per task. batch: samples a step. side: of a sample, pixels.
+        rate: Adam's step size for the modules, decaying on a cosine to a hundredth.
+        teaching_rates: the tasks' own step sizes are drawn from these.
+        inner: channels inside a module. seed: of everything.
+    """
+
+    rule: str = "static-sgm"
+    tasks: int = 300
+    steps: int = 20
+    batch: int = 6
+    side: int = 128
+    rate: float = 2e-3
+    teaching_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
+    inner: int = 8
+    seed: int = 0
+    check_every: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "steps", "batch", "inner", "check_every"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        made = RULES[self.rule]() if self.rule in RULES else None
+        if not isinstance(made, StaticSGM):
+            known = [name for name in RULES if name.startswith("static-sgm")]
+            raise InvalidValueError(f"only {', '.join(known)} have modules; got '{self.rule}'")
+
+    @property
+    def static_rule(self) -> StaticSGM:
+        made = RULES[self.rule]()
+        assert isinstance(made, StaticSGM)
+        return made
+
+
+@dataclass
+class _Tally:
+    """What was seen since the last look."""
+
+    losses: list[float] = field(default_factory=list)
+    cosines: list[list[float]] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float]:
+        cosines = np.nanmean(self.cosines, axis=0)
+        told = {f"cosine {i}": float(c) for i, c in enumerate(cosines)}
+        return {"loss": float(np.mean(self.losses)), "cosine": float(cosines.mean()), **told}
+
+
+def meta_train(
+    settings: MetaTrainSettings,
+    weights: str,
+    train: Path,
+    out: Path,
+    card: Mapping[str, Any],
+    progress: Progress = lambda what, done, total: None,
+    log: Log = lambda step, figures: None,
+) -> Pretrained:
+    """Trains a rule's modules and writes ``out``: the same weights with the modules added.
+
+    A checkpoint beside ``out`` is gone on from.
+
+    Raises:
+        FileFormatError: no families, or the checkpoint is of other settings.
+    """
+    paths, rendered = find_families(train)
+    pretrained = load_pretrained(weights)
+    net = pretrained.net
+    modules = SGMs.untrained(net, np.random.default_rng(settings.seed), settings.inner)
+    modules.requires_grad_(True)
+    optimizer = torch.optim.Adam(modules.parameters(), settings.rate)
+    place = out.with_suffix(f".{settings.rule}{CHECKPOINT}")
+    told = {**asdict(settings), "digest": pretrained.digest}
+    del told["check_every"]
+    told["teaching_rates"] = list(settings.teaching_rates)
+    done = _resume(place, modules, optimizer, told)
+    tally, began = _Tally(), time.monotonic()
+    for task in range(done, settings.tasks):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(task, settings.tasks)
+        _teach_task(net, modules, optimizer, paths, settings, task, tally)
+        progress("tasks", task + 1, settings.tasks)
+        if (task + 1) % settings.check_every == 0 or task + 1 == settings.tasks:
+            log(task + 1, tally.figures() | {"seconds": time.monotonic() - began})
+            if task + 1 < settings.tasks:
+                tally = _Tally()
+            _save(place, modules, optimizer, told, task + 1)
+    modules.requires_grad_(False)
+    trainings = {
+        **pretrained.card.get("meta_training", {}),
+        settings.rule: {
+            **card,
+            "settings": asdict(settings),
+            "families": rendered,
+            "last": tally.figures() if tally.losses else {},
+        },
+    }
+    made = Pretrained(
+        net,
+        {**pretrained.modules, settings.rule: modules},
+        {**pretrained.card, "meta_training": trainings},
+    )
+    save_pretrained(out, made)
+    return made
+
+
+def _teach_task(
+    net: GraspNet,
+    modules: SGMs,
+    optimizer: torch.optim.Optimizer,
+    paths: list[Path],
+    settings: MetaTrainSettings,
+    task: int,
+    tally: _Tally,
+) -> None:
+    """Teaches one demonstration and regresses the modules at every step."""
+    rng = np.random.default_rng([settings.seed, task])
+    path = paths[int(rng.integers(len(paths)))]
+    episode = draw_episode(path, net.spec, rng, EpisodeSettings(questions=1))
+    learner = copy.deepcopy(net)
+    learner.imprint(episode.patches, episode.width)
+    try:
+        support = SupportSet(
+            episode.view,
+            episode.grasp,
+            net.spec,
+            int(rng.integers(2**31)),
+            Augmentation(side=settings.side),
+        )
+    except InvalidValueError:
+        return  # too flat to be cut out: nothing that teaching would accept
+    rule = settings.static_rule
+    on_policy = StaticSGM(rule.error, modules, rule.limit)
+    teacher = _Teacher(modules, optimizer, on_policy, rng, tally)
+    recurring = rule.error == "cached"
+    pool = RECURRING_BATCHES if recurring else settings.steps
+    firsts = [(step % pool) * settings.batch for step in range(settings.steps)]
+    batches = (support.batch(range(first, first + settings.batch)) for first in firsts)
+    rate = settings.teaching_rates[int(rng.integers(len(settings.teaching_rates)))]
+    fine_tune(learner, batches, teacher, rng, FineTuning(Adam(rate)), settings.steps)
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """A learning rule that, before it hands a step on, regresses the modules onto the truth."""
+
+    modules: SGMs
+    optimizer: torch.optim.Optimizer
+    policy: StaticSGM
+    rng: np.random.Generator
+    tally: _Tally
+
+    exact: ClassVar[bool] = False
+    unbiased: ClassVar[bool] = False
+    memory: ClassVar[Memory] = "linear"
+
+    def init(self, net: Chain, rng: np.random.Generator) -> SGMState:
+        return self.policy.init(net, rng)
+
+    def block_grads(
+        self, net: Chain, batch: Batch, state: SGMState, rng: np.random.Generator
+    ) -> Iterator[BlockGrad]:
+        outputs, gradients = true_gradients(net, batch)
+        told = self.policy.told(net, batch, state)
+        error = gradients[-1] if told is None else told
+        self._regress(outputs, gradients, error)
+        if self.rng.random() < ON_POLICY:
+            yield from self.policy.block_grads(net, batch, state, rng)
+        else:
+            if self.policy.error == "cached":
+                state.errors.update(zip(batch.keys, gradients[-1].clone(), strict=True))
+            yield from Backprop().block_grads(net, batch, None, rng)
+
+    def _regress(self, outputs: list[Tensor], gradients: list[Tensor], error: Tensor) -> None:
+        cosines, total = [], torch.zeros(())
+        with torch.enable_grad():
+            pairs = zip(self.modules, outputs[:-1], gradients[:-1], strict=True)
+            for module, h, true in pairs:
+                guess = module(h, error)
+                total = total + ((guess - true) ** 2).mean() / (true**2).mean().clamp(min=1e-20)
+                flat = torch.nn.functional.cosine_similarity(guess.flatten(), true.flatten(), dim=0)
+                cosines.append(float(flat.detach()))
+            self.optimizer.zero_grad()
+            (total / len(cosines)).backward()
+        torch.nn.utils.clip_grad_norm_(self.modules.parameters(), MAX_NORM)
+        self.optimizer.step()
+        self.tally.losses.append(float(total.detach()) / len(cosines))
+        self.tally.cosines.append(cosines)
+
+
+def true_gradients(net: Chain, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """Returns every block's output and the loss's gradient there, by autograd."""
+    with torch.enable_grad():
+        h, outputs = batch.pictures, []
+        for block in net.blocks:
+            h = block(h)
+            outputs.append(h)
+        loss = net.head.loss(h, batch.target)
+        gradients = torch.autograd.grad(loss, outputs)
+    return [h.detach() for h in outputs], list(gradients)
+
+
+def _save(
+    place: Path,
+    modules: SGMs,
+    optimizer: torch.optim.Optimizer,
+    told: Mapping[str, Any],
+    task: int,
+) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    waiting = place.with_suffix(".tmp")
+    state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "task": task}
+    torch.save(state, waiting)
+    waiting.replace(place)
+    write_json(place.with_suffix(".json"), dict(told))
+
+
+def _resume(
+    place: Path, modules: SGMs, optimizer: torch.optim.Optimizer, told: Mapping[str, Any]
+) -> int:
+    """Takes up a checkpoint, if there is one; returns how many tasks are done."""
+    if not place.exists():
+        return 0
+    if read_json(place.with_suffix(".json"), "checkpoint settings") != told:
+        raise FileFormatError(f"{place} is of a run with other settings; delete it or rename --out")
+    # Tensors and numbers only: nothing that is loaded here can execute code.
+    state = torch.load(place, weights_only=True)
+    modules.load_state_dict(state["modules"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["task"])

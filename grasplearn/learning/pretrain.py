@@ -1,0 +1,221 @@
+"""Pre-training: features whose imprint of one demonstration finds the demonstrated spot elsewhere.
+
+Each step draws an episode: a demonstration is imprinted, questions are asked, and the loss of the
+answers is followed back through the imprint itself. Neither simulator nor environment is needed.
+Checkpoints make a stopped run go on where it was; every step's randomness depends on the seed and
+the step's number alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.files import write_json
+from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
+from grasplearn.learning.episodes import EpisodeSettings, draw_episode, is_right
+from grasplearn.learning.families import find_families
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.nets.codec import best_place
+from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.pictures import read_json
+
+CHECKPOINT = "checkpoint.pt"
+WARM_UP = 100
+MAX_NORM = 1.0
+
+Progress = Callable[[str, int, int], None]
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """What is trained and how; with the families it is all that the weights depend on.
+
+    Attributes:
+        spec: of the net. episodes: how they are drawn.
+        turns: rotations of a demonstration in training; the net has ``spec.turns``, whose features
+            do not care, and half as many train in little more than half the time.
+        steps: of the optimizer, each on ``batch`` episodes.
+        rate: Adam's step size after the warm-up; it decays on a cosine to a hundredth.
+        seed: of the initial weights and all episodes.
+        check_every: steps between looks at the validation families and checkpoints.
+        device: ``cpu`` or ``cuda``, where bfloat16 is used.
+    """
+
+    spec: NetSpec = field(default_factory=NetSpec)
+    episodes: EpisodeSettings = field(default_factory=EpisodeSettings)
+    turns: int = 8
+    steps: int = 8000
+    batch: int = 2
+    rate: float = 1e-3
+    seed: int = 0
+    check_every: int = 500
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "check_every"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.rate < math.inf:
+            raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
+        if self.device not in ("cpu", "cuda"):
+            raise InvalidValueError(f"device must be cpu or cuda, got '{self.device}'")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InvalidValueError("this machine has no CUDA device; use --device cpu")
+
+
+def pretrain(
+    settings: PretrainSettings,
+    train: Path,
+    validation: Path | None,
+    out: Path,
+    card: Mapping[str, Any],
+    start: str | None = None,
+    progress: Progress = lambda what, done, total: None,
+    log: Log = lambda step, figures: None,
+) -> Pretrained:
+    """Trains a net and writes ``out``; a checkpoint beside it is gone on from.
+
+    Args:
+        train, validation: folders of families; card: what the weights' card is to hold as well.
+        start: weights to begin with instead of random ones.
+
+    Raises:
+        FileFormatError: no families, or the checkpoint is of other settings.
+    """
+    paths, rendered = find_families(train)
+    asked = find_families(validation)[0] if validation is not None else []
+    net = GraspNet(settings.spec, settings.seed) if start is None else load_pretrained(start).net
+    net.to(settings.device)
+    optimizer = torch.optim.Adam(_trained(net), settings.rate, betas=(0.9, 0.99))
+    place = out.with_suffix("." + CHECKPOINT)
+    done = _resume(place, net, optimizer, settings)
+    began, losses = time.monotonic(), []
+    for step in range(done, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(step, settings.steps)
+        losses.append(_step(net, optimizer, paths, settings, step))
+        progress("steps", step + 1, settings.steps)
+        if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
+            figures = localisation(net, asked, settings.seed) if asked else {}
+            figures["loss"] = float(np.mean(losses))
+            figures["seconds"] = time.monotonic() - began
+            losses = []
+            log(step + 1, figures)
+            _save(place, net, optimizer, settings, step + 1)
+    full = {
+        **card,
+        "pretraining": {**asdict(settings), "families": rendered, "started_from": start},
+        "validation": localisation(net, asked, settings.seed) if asked else {},
+    }
+    net.cpu()
+    made = Pretrained(net, {}, full)
+    save_pretrained(out, made)
+    return made
+
+
+def schedule(step: int, steps: int) -> float:
+    """The share of the step size at a step: a short rise, then half a cosine to a hundredth."""
+    if step < min(WARM_UP, steps // 10):
+        return (step + 1) / min(WARM_UP, steps // 10)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _trained(net: GraspNet) -> list[Tensor]:
+    """All but what a demonstration overwrites."""
+    own = ("head.kernels", "head.width")
+    return [p for name, p in net.named_parameters() if name not in own]
+
+
+def _step(
+    net: GraspNet,
+    optimizer: torch.optim.Optimizer,
+    paths: list[Path],
+    settings: PretrainSettings,
+    step: int,
+) -> float:
+    rng = np.random.default_rng([settings.seed, step])
+    spec = replace(settings.spec, turns=settings.turns)
+    optimizer.zero_grad()
+    total = 0.0
+    for path in rng.choice(len(paths), settings.batch):
+        episode = draw_episode(paths[path], spec, rng, settings.episodes)
+        batch = episode.batch.to(settings.device)
+        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.device == "cuda"):
+            loss = net.episode_loss(episode.patches.to(settings.device), episode.width, batch)
+        (loss / settings.batch).backward()
+        total += float(loss.detach()) / settings.batch
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
+    optimizer.step()
+    return total
+
+
+@torch.no_grad()
+def localisation(net: GraspNet, paths: list[Path], seed: int = 0) -> dict[str, float]:
+    """Returns how often the imprinted net finds the spot (2 cm, 30 degrees), over whole pictures.
+
+    Per tier, and their mean as ``mean``. One episode per family; physics is not asked.
+    """
+    settings = EpisodeSettings(questions=8, side=HEIGHTMAP_SIDE, mirror=0, hue=0)
+    own = net.head.kernels.clone(), net.head.width.clone()
+    right: dict[str, list[bool]] = defaultdict(list)
+    for number, path in enumerate(paths):
+        episode = draw_episode(path, net.spec, np.random.default_rng([seed, number]), settings)
+        device = net.head.kernels.device
+        net.imprint(episode.patches.to(device), episode.width)
+        maps = net.predict(episode.batch.pictures.to(device))
+        for i, (tier, places) in enumerate(zip(episode.tiers, episode.places, strict=True)):
+            found, _ = best_place(maps.quality[i], net.spec.stride)
+            right[tier].append(is_right(found, places, HEIGHTMAP_SPAN / HEIGHTMAP_SIDE))
+    net.head.kernels.copy_(own[0])
+    net.head.width.copy_(own[1])
+    rates = {tier: float(np.mean(some)) for tier, some in sorted(right.items())}
+    return rates | {"mean": float(np.mean(list(rates.values())))}
+
+
+def _save(
+    place: Path,
+    net: GraspNet,
+    optimizer: torch.optim.Optimizer,
+    settings: PretrainSettings,
+    step: int,
+) -> None:
+    """Writes a checkpoint; a run that is killed meanwhile leaves the last one whole."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    waiting = place.with_suffix(".tmp")
+    state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    torch.save(state, waiting)
+    waiting.replace(place)
+    write_json(place.with_suffix(".json"), _told(settings))
+
+
+def _resume(
+    place: Path, net: GraspNet, optimizer: torch.optim.Optimizer, settings: PretrainSettings
+) -> int:
+    """Takes up a checkpoint, if there is one; returns how many steps are done."""
+    if not place.exists():
+        return 0
+    if read_json(place.with_suffix(".json"), "checkpoint settings") != _told(settings):
+        raise FileFormatError(f"{place} is of a run with other settings; delete it or rename --out")
+    # Tensors and numbers only: nothing that is loaded here can execute code.
+    state = torch.load(place, weights_only=True, map_location=settings.device)
+    net.load_state_dict(state["net"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _told(settings: PretrainSettings) -> dict[str, Any]:
+    told = asdict(settings)
+    return {name: value for name, value in told.items() if name not in ("check_every", "device")}
