@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grasplearn.files import write_json
-from grasplearn.plan import load_catalogue
-from grasplearn.sim.objects import Catalogue
+
+if TYPE_CHECKING:
+    from grasplearn.sim.objects import Catalogue
 
 # What is done, how much of it, and out of how much (None: nobody knows).
 Report = Callable[[str, int, int | None], None]
@@ -59,6 +60,8 @@ def load_objects(folder: Path | None, report: Report) -> Catalogue:
     Raises:
         AssetError: none of them can be used.
     """
+    from grasplearn.plan import load_catalogue  # the simulator, which training does without
+
     if folder is not None:
         report("reading your objects", 0, None)
     catalogue, complaints = load_catalogue(None if folder is None else str(folder))

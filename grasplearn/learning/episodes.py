@@ -77,7 +77,7 @@ def draw_episode(
     Raises:
         FileFormatError: see ``load_family``.
     """
-    family = _changed(load_family(path), rng, settings)
+    family = changed(load_family(path), rng, settings)
     options = [
         (scene, k)
         for scene in range(family.plain)
@@ -144,8 +144,8 @@ def _question(
     return picture, places[inside]
 
 
-def _changed(family: Views, rng: np.random.Generator, settings: EpisodeSettings) -> Views:
-    """The family as if of another object: mirrored, in other colours."""
+def changed(family: Views, rng: np.random.Generator, settings: EpisodeSettings) -> Views:
+    """Returns the family as if of another object: mirrored, in other colours."""
     views = family.views
     if rng.random() < settings.mirror:
         views = tuple(_mirrored(view) for view in views)

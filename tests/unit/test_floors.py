@@ -18,7 +18,18 @@ import grasplearn
 PACKAGE = Path(grasplearn.__file__).parent
 # Floor by floor, from the ground up. Every module must be named here, or stand in a folder that is.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("types", "geometry", "errors", "tiers", "config", "files", "pictures", "table", "assets"),
+    (
+        "types",
+        "geometry",
+        "errors",
+        "tiers",
+        "config",
+        "files",
+        "pictures",
+        "table",
+        "assets",
+        "registration",
+    ),
     ("sim", "nets"),
     ("rules",),
     ("learning", "edge", "policies"),

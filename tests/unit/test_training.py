@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from family_kit import write_families
+from teaching_kit import SMALL, tiny_weights
+
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.learning.episodes import EpisodeSettings
+from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
+from grasplearn.learning.pretrain import PretrainSettings, localisation, pretrain, schedule
+from grasplearn.learning.pretrained import load_pretrained
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.weights import digest
+
+EPISODES = EpisodeSettings(questions=2, side=96)
+
+
+def settings(steps: int, **more: object) -> PretrainSettings:
+    return PretrainSettings(
+        SMALL,
+        EPISODES,
+        **{"turns": 4, "steps": steps, "batch": 1, "rate": 3e-3, "check_every": 10, **more},  # type: ignore[arg-type]
+    )
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(when: int):  # type: ignore[no-untyped-def]
+    def progress(what: str, done: int, total: int) -> None:
+        if done == when:
+            raise Stop
+
+    return progress
+
+
+def test_training_needs_neither_simulator_nor_environment() -> None:
+    """On a bare GPU machine neither is installed."""
+    modules = "grasplearn.commands.pretrain, grasplearn.commands.meta_train"
+    look = "print(sorted({'pybullet', 'gymnasium', 'trimesh'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {modules}; {look}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_pre_training_learns_to_find_the_spot(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 12)
+    paths = sorted(families.glob("family-*.npz"))
+    before = localisation(GraspNet(SMALL, 0), paths)["mean"]
+    made = pretrain(settings(120), families, None, tmp_path / "w.safetensors", {"command": "x"})
+    after = localisation(made.net, paths)["mean"]
+    assert after > max(before + 0.15, 0.5), f"{before} -> {after}"
+    again = load_pretrained(str(tmp_path / "w.safetensors"))
+    assert digest(again.net.state_dict()) == digest(made.net.state_dict())
+    assert again.card["pretraining"]["families"]["split"] == "train"
+
+
+def test_a_stopped_pre_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    whole = pretrain(settings(20), families, None, tmp_path / "a.safetensors", {})
+    with pytest.raises(Stop):
+        pretrain(settings(20), families, None, tmp_path / "b.safetensors", {}, progress=stop_at(15))
+    seen: list[int] = []
+    parts = pretrain(
+        settings(20),
+        families,
+        None,
+        tmp_path / "b.safetensors",
+        {},
+        progress=lambda what, done, total: seen.append(done),
+    )
+    assert seen == list(range(11, 21)), "it went on from the checkpoint, not from the start"
+    assert digest(parts.net.state_dict()) == digest(whole.net.state_dict())
+    with pytest.raises(FileFormatError, match="other settings"):
+        pretrain(settings(20, seed=1), families, None, tmp_path / "b.safetensors", {})
+
+
+def test_looking_at_validation_changes_nothing(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 2)
+    net = GraspNet(SMALL, 0)
+    before = digest(net.state_dict())
+    first = localisation(net, sorted(families.glob("family-*.npz")))
+    assert digest(net.state_dict()) == before
+    assert first == localisation(net, sorted(families.glob("family-*.npz")))
+    assert set(first) == {"same", "view", "mean"}
+
+
+def test_the_step_size_rises_and_falls() -> None:
+    rates = [schedule(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01) and max(rates) > 0.97
+    assert rates[-1] == pytest.approx(0.01, abs=1e-4)
+
+
+def meta_settings(tasks: int, **more: object) -> MetaTrainSettings:
+    return MetaTrainSettings(
+        **{"tasks": tasks, "steps": 4, "batch": 2, "side": 64, "check_every": 2, **more}  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("rule", ["static-sgm", "static-sgm-one-pass"])
+def test_meta_training_brings_the_guesses_nearer(tmp_path: Path, rule: str) -> None:
+    families = write_families(tmp_path / "families", 4)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", modules=()))
+    seen: list[Mapping[str, float]] = []
+    made = meta_train(
+        meta_settings(30, rule=rule, check_every=10, rate=1e-2),
+        weights,
+        families,
+        tmp_path / "m.safetensors",
+        {"command": "x"},
+        log=lambda step, figures: seen.append(figures),
+    )
+    assert seen[-1]["cosine"] > seen[0]["cosine"] + 0.03
+    assert seen[-1]["loss"] < seen[0]["loss"]
+    again = load_pretrained(str(tmp_path / "m.safetensors"))
+    assert again.rule(rule) and again.card["meta_training"][rule]["settings"]["tasks"] == 30
+    own = load_pretrained(weights)
+    assert digest(made.net.state_dict()) == digest(own.net.state_dict()), "the net stays"
+
+
+def test_a_stopped_meta_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", modules=()))
+    run = meta_settings(6)
+    whole = meta_train(run, weights, families, tmp_path / "a.safetensors", {})
+    with pytest.raises(Stop):
+        meta_train(run, weights, families, tmp_path / "b.safetensors", {}, progress=stop_at(5))
+    parts = meta_train(run, weights, families, tmp_path / "b.safetensors", {})
+    for one, other in zip(whole.modules.values(), parts.modules.values(), strict=True):
+        assert digest(one.state_dict()) == digest(other.state_dict())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MetaTrainSettings(rule="backprop"),
+        lambda: MetaTrainSettings(tasks=0),
+        lambda: PretrainSettings(steps=0),
+        lambda: PretrainSettings(rate=float("nan")),
+        lambda: PretrainSettings(device="tpu"),
+        lambda: EpisodeSettings(side=50),
+    ],
+)
+def test_settings_out_of_range_are_refused(make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidValueError):
+        make()
+
+
+def test_modules_of_both_rules_live_in_one_file(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 2)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", modules=()))
+    both = tmp_path / "both.safetensors"
+    meta_train(meta_settings(1), weights, families, both, {})
+    meta_train(meta_settings(1, rule="static-sgm-one-pass"), str(both), families, both, {})
+    made = load_pretrained(str(both))
+    assert set(made.modules) == {"static-sgm", "static-sgm-one-pass"}
+    assert set(made.card["meta_training"]) == set(made.modules)
+    assert np.isfinite(made.card["meta_training"]["static-sgm"]["last"]["loss"])
