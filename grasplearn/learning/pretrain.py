@@ -3,7 +3,8 @@
 Each step draws an episode: a demonstration is imprinted, questions are asked, and the loss of the
 answers is followed back through the imprint itself. Neither simulator nor environment is needed.
 Checkpoints make a stopped run go on where it was; every step's randomness depends on the seed and
-the step's number alone.
+the step's number alone. Under ``torchrun`` every process draws episodes of its own and torch's
+DistributedDataParallel averages their gradients.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import write_json
@@ -26,8 +27,11 @@ from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode, is_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.team import Team
+from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import best_place
 from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.head import Target
 from grasplearn.pictures import read_json
 
 CHECKPOINT = "checkpoint.pt"
@@ -98,16 +102,19 @@ def pretrain(
     asked = find_families(validation)[0] if validation is not None else []
     net = GraspNet(settings.spec, settings.seed) if start is None else load_pretrained(start).net
     net.to(settings.device)
+    team = Team.of_environment(settings.device)
     optimizer = torch.optim.Adam(_trained(net), settings.rate, betas=(0.9, 0.99))
     place = out.with_suffix("." + CHECKPOINT)
     done = _resume(place, net, optimizer, settings)
+    loss_of = team.shared(_EpisodeLoss(net))
     began, losses = time.monotonic(), []
     for step in range(done, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, settings.steps)
-        losses.append(_step(net, optimizer, paths, settings, step))
+        losses.append(_step(loss_of, optimizer, paths, settings, step, team))
         progress("steps", step + 1, settings.steps)
-        if (step + 1) % settings.check_every == 0 or step + 1 == settings.steps:
+        last = step + 1 == settings.steps
+        if team.leads and (last or (step + 1) % settings.check_every == 0):
             figures = localisation(net, asked, settings.seed) if asked else {}
             figures["loss"] = float(np.mean(losses))
             figures["seconds"] = time.monotonic() - began
@@ -121,8 +128,20 @@ def pretrain(
     }
     net.cpu()
     made = Pretrained(net, {}, full)
-    save_pretrained(out, made)
+    if team.leads:
+        save_pretrained(out, made)
     return made
+
+
+class _EpisodeLoss(nn.Module):
+    """``GraspNet.episode_loss`` as a module's forward, which is what torch can distribute."""
+
+    def __init__(self, net: GraspNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, patches: Tensor, width: float, pictures: Tensor, target: Target) -> Tensor:
+        return self.net.episode_loss(patches, width, Batch(pictures, target))
 
 
 def schedule(step: int, steps: int) -> float:
@@ -133,19 +152,21 @@ def schedule(step: int, steps: int) -> float:
 
 
 def _trained(net: GraspNet) -> list[Tensor]:
-    """All but what a demonstration overwrites."""
-    own = ("head.kernels", "head.width")
-    return [p for name, p in net.named_parameters() if name not in own]
+    """All but what a demonstration overwrites, which is left out of every gradient."""
+    net.head.kernels.requires_grad_(False)
+    net.head.width.requires_grad_(False)
+    return [p for p in net.parameters() if p.requires_grad]
 
 
 def _step(
-    net: GraspNet,
+    loss_of: nn.Module,
     optimizer: torch.optim.Optimizer,
     paths: list[Path],
     settings: PretrainSettings,
     step: int,
+    team: Team,
 ) -> float:
-    rng = np.random.default_rng([settings.seed, step])
+    rng = np.random.default_rng([settings.seed, step, *team.number])
     spec = replace(settings.spec, turns=settings.turns)
     optimizer.zero_grad()
     total = 0.0
@@ -153,7 +174,8 @@ def _step(
         episode = draw_episode(paths[path], spec, rng, settings.episodes)
         batch = episode.batch.to(settings.device)
         with torch.autocast(settings.device, torch.bfloat16, enabled=settings.device == "cuda"):
-            loss = net.episode_loss(episode.patches.to(settings.device), episode.width, batch)
+            patches = episode.patches.to(settings.device)
+            loss = loss_of(patches, episode.width, batch.pictures, batch.target)
         (loss / settings.batch).backward()
         total += float(loss.detach()) / settings.batch
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -167,3 +167,32 @@ def test_modules_of_both_rules_live_in_one_file(tmp_path: Path) -> None:
     assert set(made.modules) == {"static-sgm", "static-sgm-one-pass"}
     assert set(made.card["meta_training"]) == set(made.modules)
     assert np.isfinite(made.card["meta_training"]["static-sgm"]["last"]["loss"])
+
+
+def test_two_processes_train_one_net(tmp_path: Path) -> None:
+    """Under torchrun both average their gradients; one writes."""
+    families = write_families(tmp_path / "families", 2)
+    program = tmp_path / "train.py"
+    program.write_text(
+        f"""
+import sys, torch
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from pathlib import Path
+from unit.test_training import settings
+from grasplearn.learning.pretrain import pretrain
+from grasplearn.nets.weights import digest
+place = Path({str(tmp_path)!r})
+made = pretrain(settings(3), place / "families", None, place / "w.safetensors", {{}})
+rank = torch.distributed.get_rank()
+(place / f"digest-{{rank}}").write_text(digest(made.net.state_dict()))
+torch.distributed.destroy_process_group()
+"""
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([*torchrun, str(program)], check=True, capture_output=True, timeout=120)
+    one, other = ((tmp_path / f"digest-{rank}").read_text() for rank in (0, 1))
+    assert one == other
+    made = load_pretrained(str(tmp_path / "w.safetensors"))
+    assert digest(made.net.state_dict()) == one
+    alone = pretrain(settings(3), families, None, tmp_path / "alone.safetensors", {})
+    assert digest(alone.net.state_dict()) != one, "each process drew episodes of its own"
