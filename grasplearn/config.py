@@ -37,7 +37,7 @@ class Common:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Common):
-    """Show an object's grasp once, let methods repeat it in new scenes, and make a page of it.
+    """Show an object's grasp once, teach it, let it be repeated in new scenes, make a page of it.
 
     Example: grasplearn demo --object mug_06 --tier clutter --out out/mug
     """
@@ -46,8 +46,15 @@ class Demo(Common):
     """Which object; 'grasplearn objects' lists them."""
     part: OptionalName = None
     """At which of its parts it is grasped; any graspable one by default."""
-    methods: Annotated[str, arg(metavar="A,B", aliases=["--method"])] = "template,scripted"
-    """Who repeats the grasp: names separated by commas, or all."""
+    rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
+    """How the net learns: a learning rule, last-block or imprint."""
+    methods: Annotated[
+        str | None, arg(metavar="A,B", aliases=["--method"], help_behavior_hint="")
+    ] = None
+    """Who repeats the grasp instead of the untaught net, the taught one and the demonstrator
+    itself: names separated by commas, or all."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights to start from: shipped, narrow or a file."""
     tier: Annotated[str, arg(metavar="NAME")] = "same"
     """How hard the scenes are: same, clutter, view, kin or alike."""
     trials: Count = 6
@@ -205,7 +212,7 @@ class Pick(SkillCommon):
 class Pretrain(Common):
     """Pre-train the net on rendered families; the same command goes on where it was stopped.
 
-    Example: grasplearn pretrain --families out/train --validation out/validation --out out/my.safetensors
+    Example: grasplearn pretrain --families out/train --validation out/val --out out/my.safetensors
     """
 
     families: Folder = Path("out/families")

@@ -1,7 +1,7 @@
 """Many trials: planned, run in parallel processes, written row by row, resumed, summed up.
 
-Two phases, both resumable: first every lesson (a demonstration) is made and saved, then each task,
-one object x demonstration x tier, draws its scenes and lets every method meet the same ones.
+Two phases, both resumable: first every lesson (a demonstration) is made and saved, then in each
+task, all tiers of one lesson, every method is taught it once and meets the same scenes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -23,12 +23,20 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from grasplearn.errors import DemonstrationError, InvalidValueError, SceneError, WorkerError
 from grasplearn.files import write_json
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
-from grasplearn.plan import EvaluationSettings, Task, load_catalogue, plan, select_objects
+from grasplearn.plan import (
+    EvaluationSettings,
+    Task,
+    load_catalogue,
+    look_alikes,
+    plan,
+    select_objects,
+)
+from grasplearn.policies import Grasper
+from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.results import RESULTS, claimed, read_rows, row_key, summarize, to_row
 from grasplearn.sim.demonstrator import demonstrate
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.world import World
-from grasplearn.tiers import TIERS
 from grasplearn.trial import run_trial, teach, trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson, Observation, Outcome, TrialResult, TrialSpec
 
@@ -50,14 +58,18 @@ def evaluate(
     Raises:
         FileFormatError: ``out`` holds another run, or any run without ``resume``; or another
             process is at work there.
-        InvalidValueError: a setting is out of range.
+        InvalidValueError: a setting is out of range, or the weights do not serve a method.
+        UnknownNameError: there are no such weights.
         WorkerError: a worker process was killed; what was made is kept.
     """
     if workers < 1:
         raise InvalidValueError(f"workers must be at least 1, got {workers}")
-    with claimed(out, asdict(settings), resume):
+    digest = weights_digest(settings.methods, settings.weights)
+    told = asdict(settings) | {"weights_digest": digest}
+    with claimed(out, told, resume):
         try:
-            return _evaluate(settings, out, workers, progress)
+            _evaluate(settings, out, workers, progress)
+            return summarize(out, told)
         except TerminatedWorkerError as error:
             raise WorkerError(
                 f"a worker process was killed, perhaps for memory; what was made is in {out}: "
@@ -65,15 +77,13 @@ def evaluate(
             ) from error
 
 
-def _evaluate(
-    settings: EvaluationSettings, out: Path, workers: int, progress: Progress
-) -> dict[str, Any]:
+def _evaluate(settings: EvaluationSettings, out: Path, workers: int, progress: Progress) -> None:
     models = select_objects(load_catalogue(settings.objects)[0], settings)
     lessons = [
         (model.object_id, demonstration, look_alike)
         for model in models
         for demonstration in range(settings.demos)
-        for look_alike in sorted({TIERS[t].look_alike for t in settings.tiers})
+        for look_alike in look_alikes(settings)
         if not _is_made(_lesson_folder(out, model.object_id, demonstration, look_alike))
     ]
     with joblib.Parallel(n_jobs=workers, return_as="generator") as pool:
@@ -93,7 +103,6 @@ def _evaluate(
                 os.fsync(file.fileno())
                 done += len(rows)
                 progress("trials", done, total)
-    return summarize(out, asdict(settings))
 
 
 @cache
@@ -156,70 +165,71 @@ def _is_made(folder: Path) -> bool:
 def _run_task(settings: EvaluationSettings, out: Path, task: Task) -> list[dict[str, Any]]:
     world = _world(settings.objects)
     model = world.catalogue.get(task.object_id)
-    folder = _lesson_folder(out, task.object_id, task.demonstration, TIERS[task.tier].look_alike)
+    folder = _lesson_folder(out, task.object_id, task.demonstration, task.look_alike)
     failed = folder / FAILED
     if failed.exists():
         message = json.loads(failed.read_text())["message"]
-        return [row for t in task.trials for row in _error_rows(settings, task, model, t, message)]
+        return [row for specs in _specs(settings, task) for row in _failed(specs, model, message)]
     lesson = load_lesson(folder)
-    taught = {}
-    for method in {m for names in task.methods.values() for m in names}:
-        start = time.perf_counter()
-        seed = zlib.crc32(f"{settings.seed}/teach/{task.object_id}/{task.demonstration}".encode())
-        try:
-            grasper = teach(method, world, lesson, seed)
-        except Exception as error:  # it fails its trials, not the evaluation
-            grasper = partial(_fail, error)
-        taught[method] = (grasper, time.perf_counter() - start)
-    rows = []
-    for trial in task.trials:
-        rows += _run_scene(settings, task, world, lesson, trial, taught)
-    return rows
+    with one_thread(task.taught):
+        taught = {method: _teach(settings, task, world, lesson, method) for method in task.taught}
+        return [
+            row
+            for specs in _specs(settings, task)
+            for row in _run_scene(world, lesson, specs, taught)
+        ]
+
+
+def _teach(
+    settings: EvaluationSettings, task: Task, world: World, lesson: Lesson, method: str
+) -> tuple[Grasper, float]:
+    """A method's grasper, and how long teaching it took, s."""
+    seed = zlib.crc32(f"{settings.seed}/teach/{task.object_id}/{task.demonstration}".encode())
+    start = time.perf_counter()
+    grasper: Grasper
+    try:
+        grasper = teach(method, world, lesson, seed, settings.weights)
+    except Exception as error:  # it fails its trials, not the evaluation
+        grasper = partial(_fail, error)
+    return grasper, time.perf_counter() - start
 
 
 def _fail(error: Exception, observation: Observation) -> Grasp:
     raise error
 
 
+def _specs(settings: EvaluationSettings, task: Task) -> Iterator[list[TrialSpec]]:
+    """Scene by scene, a trial of each method."""
+    name, demonstration = task.object_id, task.demonstration
+    for (tier, trial), methods in task.methods.items():
+        seed = trial_seed(settings.seed, tier, name, demonstration, trial)
+        yield [TrialSpec(method, tier, name, demonstration, trial, seed) for method in methods]
+
+
 def _run_scene(
-    settings: EvaluationSettings,
-    task: Task,
     world: World,
     lesson: Lesson,
-    trial: int,
-    taught: dict[str, Any],
+    specs: list[TrialSpec],
+    taught: dict[str, tuple[Grasper, float]],
 ) -> list[dict[str, Any]]:
-    model = world.catalogue.get(task.object_id)
-    seed = trial_seed(settings.seed, task.tier, task.object_id, task.demonstration, trial)
+    model = world.catalogue.get(lesson.object_id)
+    others = world.catalogue.neighbours_of(model.object_id)
     try:
-        others = world.catalogue.neighbours_of(model.object_id)
-        scene = trial_scene(world, lesson, task.tier, others, seed)
+        scene = trial_scene(world, lesson, specs[0].tier, others, specs[0].seed)
     except SceneError as error:
-        return _error_rows(settings, task, model, trial, str(error))
+        return _failed(specs, model, str(error))
     rows = []
-    for method in task.methods[trial]:
-        spec = TrialSpec(method, task.tier, task.object_id, task.demonstration, trial, seed)
-        grasper, teach_time = taught[method]
+    for spec in specs:
+        grasper, teach_time = taught[spec.method]
         try:
             rows.append(to_row(run_trial(world, lesson, scene, grasper, spec, teach_time)))
         except Exception as error:  # a policy that breaks has failed its trial, not the evaluation
-            message = f"{type(error).__name__}: {error}"
-            rows.append(_error_row(spec, model.category, message))
+            rows += _failed([spec], model, f"{type(error).__name__}: {error}")
     return rows
 
 
-def _error_rows(
-    settings: EvaluationSettings, task: Task, model: ObjectModel, trial: int, message: str
-) -> list[dict[str, Any]]:
-    seed = trial_seed(settings.seed, task.tier, task.object_id, task.demonstration, trial)
-    return [
-        _error_row(
-            TrialSpec(method, task.tier, task.object_id, task.demonstration, trial, seed),
-            model.category,
-            message,
-        )
-        for method in task.methods[trial]
-    ]
+def _failed(specs: list[TrialSpec], model: ObjectModel, message: str) -> list[dict[str, Any]]:
+    return [_error_row(spec, model.category, message) for spec in specs]
 
 
 def _error_row(spec: TrialSpec, category: str, message: str) -> dict[str, Any]:

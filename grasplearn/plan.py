@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from grasplearn.errors import InvalidValueError, UnknownNameError
-from grasplearn.policies import POLICIES
+from grasplearn.policies import CONTROLS, LEARNED
+from grasplearn.policies.learned import SHIPPED
 from grasplearn.results import Key
 from grasplearn.sim.mesh_checks import ImportReport
 from grasplearn.sim.object_folder import ObjectModel
@@ -18,7 +19,8 @@ from grasplearn.tiers import TIERS
 from grasplearn.trial import SCRIPTED
 from grasplearn.types import SPLITS
 
-METHODS = (SCRIPTED, *POLICIES)
+# In the order of the tables.
+METHODS = (*LEARNED, SCRIPTED, *CONTROLS)
 ALL_SPLITS = "all"
 
 
@@ -33,6 +35,7 @@ class EvaluationSettings:
         max_objects: at most so many, spread over the categories; None: all.
         demos: demonstrations per object. trials: per object, demonstration and tier.
         seed: of everything.
+        weights: name or file of the pre-trained weights that learned methods start from.
     """
 
     methods: tuple[str, ...]
@@ -43,6 +46,7 @@ class EvaluationSettings:
     demos: int = 1
     trials: int = 4
     seed: int = 0
+    weights: str = SHIPPED
 
     def __post_init__(self) -> None:
         for kind, names, known in (("method", self.methods, METHODS), ("tier", self.tiers, TIERS)):
@@ -62,13 +66,22 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Task:
-    """The unit of parallel work: all trials of all methods on one object, lesson and tier."""
+    """The unit of parallel work: all that is asked of one lesson. A method is taught it once.
+
+    Attributes:
+        object_id, demonstration, look_alike: which lesson.
+        methods: by (tier, trial), those still to be run.
+    """
 
     object_id: str
     demonstration: int
-    tier: str
-    trials: tuple[int, ...]
-    methods: dict[int, tuple[str, ...]]  # per trial, those still to be run
+    look_alike: bool
+    methods: dict[tuple[str, int], tuple[str, ...]]
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """All its methods, each once."""
+        return tuple(dict.fromkeys(m for names in self.methods.values() for m in names))
 
 
 def plan(
@@ -76,18 +89,25 @@ def plan(
 ) -> Iterator[Task]:
     for model in models:
         for demonstration in range(settings.demos):
-            for tier in settings.tiers:
+            for look_alike in look_alikes(settings):
                 missing = {
-                    trial: tuple(
+                    (tier, trial): tuple(
                         m
                         for m in settings.methods
                         if (m, tier, model.object_id, demonstration, trial) not in done
                     )
+                    for tier in settings.tiers
+                    if TIERS[tier].look_alike == look_alike
                     for trial in range(settings.trials)
                 }
-                methods = {trial: names for trial, names in missing.items() if names}
+                methods = {scene: names for scene, names in missing.items() if names}
                 if methods:
-                    yield Task(model.object_id, demonstration, tier, tuple(methods), methods)
+                    yield Task(model.object_id, demonstration, look_alike, methods)
+
+
+def look_alikes(settings: EvaluationSettings) -> list[bool]:
+    """The kinds of lessons that the tiers need: without a look-alike, with one."""
+    return sorted({TIERS[tier].look_alike for tier in settings.tiers})
 
 
 def select_objects(catalogue: Catalogue, settings: EvaluationSettings) -> list[ObjectModel]:

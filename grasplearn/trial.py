@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from grasplearn.errors import NoGraspError, SceneError
-from grasplearn.policies import POLICIES
+from grasplearn.policies import make_policy
 from grasplearn.policies.base import Grasper
+from grasplearn.policies.learned import SHIPPED
 from grasplearn.sim.arrange import Twin, Wish
 from grasplearn.sim.demonstrator import equal_grasps, kin_grasps, kin_pose, replay
 from grasplearn.sim.judge import judge
@@ -50,11 +51,16 @@ class Scripted:
         return grasp
 
 
-def teach(method: str, world: World, lesson: Lesson, seed: int) -> Grasper:
-    """Makes a method's grasper from a lesson; all but ``scripted`` see the demonstration alone."""
+def teach(method: str, world: World, lesson: Lesson, seed: int, weights: str = SHIPPED) -> Grasper:
+    """Makes a method's grasper from a lesson; all but ``scripted`` see the demonstration alone.
+
+    Args:
+        weights: name or file of the pre-trained weights that learned methods start from.
+    """
     if method == SCRIPTED:
         return Scripted(world, lesson, seed)
-    return POLICIES[method]().teach(lesson.demonstration, np.random.default_rng(seed))
+    policy = make_policy(method, weights)
+    return policy.teach(lesson.demonstration, np.random.default_rng(seed))
 
 
 def trial_seed(run_seed: int, tier: str, object_id: str, demonstration: int, trial: int) -> int:
@@ -148,4 +154,5 @@ def run_trial(
         target=model.object_id,
         hidden=scene.hidden,
         message=message,
+        extra=dict(getattr(grasper, "facts", {})),
     )

@@ -1,7 +1,18 @@
-"""For all tests: workers that share the cores do not fight for them."""
+"""For all tests: workers that share the cores do not fight for them; small weights to teach."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 # Read by numerical libraries when they are first imported.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained weights of a small net, with modules for every rule that uses any."""
+    from teaching_kit import tiny_weights  # imports torch, which most tests do without
+
+    return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")

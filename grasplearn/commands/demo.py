@@ -6,21 +6,27 @@ import json
 import math
 import shlex
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grasplearn.commands.common import Report, load_objects, names, progress, write_figures
 from grasplearn.commands.film import SPEED, Film
+from grasplearn.commands.learnt import draw_heat, save_skill
 from grasplearn.config import Demo
-from grasplearn.errors import FileFormatError
+from grasplearn.errors import FileFormatError, UnknownNameError
 from grasplearn.evaluate import make_lesson
 from grasplearn.files import write_files
 from grasplearn.geometry import pose_matrix
+from grasplearn.learning.methods import UNTAUGHT
 from grasplearn.lessons import save_lesson
 from grasplearn.plan import METHODS, EvaluationSettings
+from grasplearn.policies import LEARNED, Grasper
+from grasplearn.policies.learned import weights_digest
 from grasplearn.results import RESULTS, RUN, Row, locked, summarize, to_row
 from grasplearn.show.overlay import (
     demonstration_picture,
@@ -39,7 +45,7 @@ from grasplearn.sim.viewer import FROM_THE_SIDE, Window, portrait_camera, view
 from grasplearn.sim.world import Watcher, World
 from grasplearn.statistics import MEAN
 from grasplearn.tiers import TIERS
-from grasplearn.trial import run_trial, teach, trial_scene, trial_seed
+from grasplearn.trial import SCRIPTED, run_trial, teach, trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson, SceneSpec, TrialResult, TrialSpec, wrap_yaw
 
 DEFAULT_OBJECT, DEFAULT_PART = "hammer_06", "handle"
@@ -47,6 +53,15 @@ DEFAULT_OBJECT, DEFAULT_PART = "hammer_06", "handle"
 FILMED = 3
 PAGE, VIDEO, PICTURES = "index.html", "trials.mp4", "trials"
 NOTES = {
+    "static-sgm": "taught feed-forward: the demonstration is imprinted, then every block is "
+    "fine-tuned on the way forward, by gradients that small frozen modules guess",
+    "static-sgm-one-pass": "the same in a single pass a step, told the errors of a sample's last "
+    "visit",
+    "backprop": "imprinted, then fine-tuned by backpropagation through the whole net",
+    "backprop-checkpointed": "the same gradients with less memory and more time",
+    "last-block": "imprinted, then fine-tuned in its head and last block alone",
+    "imprint": "the demonstration becomes the net's last kernels; nothing is fine-tuned",
+    "untaught": "the same net before it saw the demonstration",
     "scripted": "knows where everything lies and repeats the shown grasp: the ceiling",
     "template": "looks for the shown spot in the picture, at every place and angle",
     "template-depth": "the same by shape alone, blind to colours",
@@ -56,12 +71,16 @@ NOTES = {
 
 
 def run(options: Demo) -> None:
+    if options.rule not in LEARNED:
+        raise UnknownNameError("learning rule", options.rule, LEARNED)
+    methods = options.methods or f"{UNTAUGHT},{options.rule},{SCRIPTED}"
     settings = EvaluationSettings(
-        methods=names(options.methods, METHODS),
+        methods=names(methods, METHODS),
         tiers=(options.tier,),
         objects=None if options.objects is None else str(options.objects),
         trials=options.trials,
         seed=options.seed,
+        weights=options.weights,
     )
     with progress(options.quiet) as report, ExitStack() as stack:
         catalogue = load_objects(options.objects, report)
@@ -73,6 +92,7 @@ def run(options: Demo) -> None:
         stack.enter_context(locked(options.out))
         if (options.out / RUN).exists():
             raise FileFormatError(f"{options.out} holds an evaluation; choose another --out")
+        digest = weights_digest(settings.methods, settings.weights)
         world = World(catalogue)
         stack.callback(world.close)
         demo = _Demo(options, settings, world, window)
@@ -80,16 +100,19 @@ def run(options: Demo) -> None:
             report("demonstration", 0, 1)
             demo.demonstrate(model.object_id)
             report("demonstration", 1, 1)
+            demo.teach(report)
             demo.hold_trials(report)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"stopped; {len(demo.rows)} trials are kept in {options.out}, and the same command "
                 "makes all of them again"
             ) from None
-        shown = {"object": model.object_id, "part": demo.lesson.part}
+        shown = {"object": model.object_id, "part": demo.lesson.part, "weights_digest": digest}
         summary = summarize(options.out, asdict(settings) | shown)
         page = write_page(demo.page(summary), options.out / PAGE)
     print_summary(_of_the_tier(summary))
+    if demo.skill:
+        print(f"skill: {demo.skill}")
     print(f"page: {page}")
     write_figures(options.json, summary)
 
@@ -114,6 +137,9 @@ class _Demo:
     window: Window | None
     rows: list[Row] = field(default_factory=list)
     pictures: list[TrialPicture] = field(default_factory=list)
+    taught: dict[str, tuple[Grasper, float]] = field(default_factory=dict)
+    learnt: tuple[Figure, ...] = ()
+    skill: Path | None = None
 
     def demonstrate(self, object_id: str) -> None:
         options, world = self.options, self.world
@@ -126,28 +152,47 @@ class _Demo:
             world.reset(self.lesson.scene)
             world.execute(demonstration.grasp, self.window)
 
+    def teach(self, report: Report) -> None:
+        """Teaches every method; draws what the nets see now, and keeps the skill."""
+        options, lesson, methods = self.options, self.lesson, self.settings.methods
+        for count, method in enumerate(methods):
+            report("teaching", count, len(methods))
+            start = time.perf_counter()
+            grasper = teach(method, self.world, lesson, options.seed, options.weights)
+            self.taught[method] = grasper, time.perf_counter() - start
+        report("teaching", len(methods), len(methods))
+        self.world.reset(self._scene(0))
+        graspers = {method: grasper for method, (grasper, _) in self.taught.items()}
+        self.learnt = draw_heat(graspers, lesson, self.world.observe(), options.out)
+        self.skill = save_skill(graspers, lesson, options.weights, options.out)
+
+    def _seed(self, trial: int) -> int:
+        return trial_seed(self.options.seed, self.options.tier, self.lesson.object_id, 0, trial)
+
+    def _scene(self, trial: int) -> SceneSpec:
+        others = self.world.catalogue.neighbours_of(self.lesson.object_id)
+        tier = self.options.tier
+        return trial_scene(self.world, self.lesson, tier, others, self._seed(trial))
+
     def hold_trials(self, report: Report) -> None:
         """Lets every method meet every scene; films the first ones."""
         options, lesson, methods = self.options, self.lesson, self.settings.methods
         for old in (options.out / PICTURES).glob("trial-*.png"):
             old.unlink()  # of an earlier demo, which may have had more
-        graspers = {m: teach(m, self.world, lesson, options.seed) for m in methods}
         filmed = min(options.trials, FILMED)
         total = options.trials * len(methods)
-        model = self.world.catalogue.get(lesson.object_id)
-        others = self.world.catalogue.neighbours_of(model.object_id)
         with Film(self.world.catalogue, options.out / VIDEO, methods, filmed) as film:
             for trial in range(options.trials):
-                seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, trial)
-                scene = trial_scene(self.world, lesson, options.tier, others, seed)
+                seed, scene = self._seed(trial), self._scene(trial)
                 for method in methods:
                     report("trials", len(self.rows), total)
                     watchers: list[Watcher] = [self.window] if self.window else []
                     if trial < filmed:
                         watchers.append(film.watch)
                     spec = TrialSpec(method, options.tier, lesson.object_id, 0, trial, seed)
+                    grasper, teach_time = self.taught[method]
                     result = run_trial(
-                        self.world, lesson, scene, graspers[method], spec, 0.0, _all(watchers)
+                        self.world, lesson, scene, grasper, spec, teach_time, _all(watchers)
                     )
                     if trial < filmed:
                         film.end_column(self.world, result)
@@ -200,6 +245,7 @@ class _Demo:
                 f"from the left: {', '.join(methods)}."
             ),
             notes=NOTES,
+            learnt=self.learnt,
         )
 
     def _portrait(self) -> Frame:

@@ -26,6 +26,7 @@ def run(options: Evaluate) -> None:
         demos=options.demos,
         trials=options.trials,
         seed=options.seed,
+        weights=options.weights,
     )
     if options.backend not in BACKENDS:
         raise UnknownNameError("backend", options.backend, BACKENDS)

@@ -1,19 +1,40 @@
-"""The methods that a run can name. A new one is one file and one line here."""
+"""The methods that a run can name. A new control is one file and one line here; a new way of
+learning stands behind ``Learned``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from grasplearn.errors import UnknownNameError
+from grasplearn.learning.methods import LEARNED
 from grasplearn.policies.base import FromFunction, Grasper, Policy
 from grasplearn.policies.depth_heuristic import DepthHeuristic
+from grasplearn.policies.learned import SHIPPED, Learned
 from grasplearn.policies.random_antipodal import RandomAntipodal
 from grasplearn.policies.template import DepthTemplateMatching, TemplateMatching
 
-POLICIES: dict[str, Callable[[], Policy]] = {
+CONTROLS: dict[str, Callable[[], Policy]] = {
     TemplateMatching.name: TemplateMatching,
     DepthTemplateMatching.name: DepthTemplateMatching,
     DepthHeuristic.name: DepthHeuristic,
     RandomAntipodal.name: RandomAntipodal,
 }
 
-__all__ = ["POLICIES", "FromFunction", "Grasper", "Policy"]
+
+def make_policy(name: str, weights: str = SHIPPED) -> Policy:
+    """Returns a method by name.
+
+    Args:
+        weights: name or file of the pre-trained weights that learned ones start from.
+
+    Raises:
+        UnknownNameError: there is no such method.
+    """
+    if name in LEARNED:
+        return Learned(name, weights)
+    if name in CONTROLS:
+        return CONTROLS[name]()
+    raise UnknownNameError("method", name, (*LEARNED, *CONTROLS))
+
+
+__all__ = ["CONTROLS", "LEARNED", "FromFunction", "Grasper", "Learned", "Policy", "make_policy"]

@@ -19,6 +19,9 @@ class Grasper(Protocol):
 
     It is a function of the picture alone: the same picture gives the same grasp whatever was asked
     before, so that a run that was broken off and resumed has the same rows.
+
+    It may have ``facts``, JSON values about how it was taught, which every row of its trials
+    repeats; like all but the times they must be the same in two runs of one seed.
     """
 
     def __call__(self, observation: Observation) -> Grasp:

@@ -72,6 +72,7 @@ class DemoPage:
         object_name, part: what was shown, and where it was grasped.
         object_picture: (H, W, 3) uint8, the robot with the object in its hand.
         shown: pictures of the one demonstration.
+        learnt: where the nets look, before and after they were taught; none leaves that out.
         summary: rows of ``summary.json``; metrics other than METRICS are left out.
         trials: in the order in which they are to be seen.
         command: what makes this page again. seed, versions: what it was made with.
@@ -92,6 +93,7 @@ class DemoPage:
     video: Path | None = None
     video_caption: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    learnt: tuple[Figure, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(row["metric"] == "success" for row in self.summary):

@@ -175,8 +175,15 @@ BAD = {
     "not a number": ("evaluate --trials few", "--trials", "few"),
     "NaN for a count": ("demo --trials nan", "--trials", "nan"),
     "unknown object": ("demo --object mgu_06", "no object 'mgu_06'; did you mean 'mug_06'?"),
-    "unknown part": ("demo --object mug_06 --part handel", "did you mean 'handle'?"),
+    "unknown part": (
+        "demo --object mug_06 --part handel --methods random",
+        "did you mean 'handle'?",
+    ),
     "unknown method": ("demo --methods scriptd", "did you mean 'scripted'?"),
+    "unknown rule": ("demo --rule backpropp", "did you mean 'backprop'?"),
+    "unknown weights": ("demo --weights {here}/none", "no weights", "{here}/none"),
+    "unknown weights of a run": ("evaluate --methods imprint --weights nrrow", "'nrrow'"),
+    "weights that are none": ("evaluate --methods backprop --weights {here}/file", "{here}/file"),
     "unknown tier": ("demo --tier cluter", "did you mean 'clutter'?"),
     "no trials": ("demo --trials 0", "trials must be at least 1"),
     "negative trials": ("evaluate --trials -3", "trials must be at least 1, got -3"),
@@ -192,7 +199,11 @@ BAD = {
     "unknown backend": ("evaluate --backend ray", "no backend 'ray'", "joblib"),
     "window without a display": ("demo --gui", "needs a display"),
     "out is a file": ("demo --out {here}/file", "{here}/file", "a file stands in the way"),
-    "out below a file": ("evaluate --out {here}/file/run", "{here}/file", "in the way"),
+    "out below a file": (
+        "evaluate --methods random --out {here}/file/run",
+        "{here}/file",
+        "in the way",
+    ),
     "figures into a folder": (
         "objects --json {here}/empty",
         "{here}/empty",
@@ -266,7 +277,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", ["demo", "evaluate"])
 def test_a_full_disk(cli: Cli, small_disk: Path, name: str) -> None:
     (small_disk / "mine.txt").write_text("stays")
-    flags = SETTINGS if name == "evaluate" else []
+    flags = SETTINGS if name == "evaluate" else ["--methods=scripted"]
     refused(cli(name, *flags, "--out", small_disk / "out"), str(small_disk), "free some space")
     assert (small_disk / "mine.txt").read_text() == "stays"
     assert not [p for p in small_disk.rglob("*.png*") if p.stat().st_size]

@@ -20,7 +20,7 @@ from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.nets.weights import digest
-from grasplearn.rules import BlockGrad, LearningRule
+from grasplearn.rules.base import BlockGrad, LearningRule
 
 SMALL = NetSpec(width=8, depth=3, features=8, groups=2, turns=8, kernel=3, hidden=4)
 Named = dict[str, Tensor]

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from grasplearn.nets.chain import Batch
-from grasplearn.rules import RULES, BlockGrad
+from grasplearn.rules import RULES
 from grasplearn.rules.backprop import Backprop
 from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
+from grasplearn.rules.base import BlockGrad
 from grasplearn.rules.static_sgm import StaticSGM
 
 

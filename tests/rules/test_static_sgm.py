@@ -15,9 +15,9 @@ from grasplearn.nets.chain import Batch, Block, Chain, Head
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.nets.weights import digest
-from grasplearn.rules import Guard
 from grasplearn.rules.backprop import Backprop
 from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
+from grasplearn.rules.base import Guard
 from grasplearn.rules.sgm import SGM, SGMs
 from grasplearn.rules.static_sgm import StaticSGM
 

@@ -11,7 +11,7 @@ from conftest import Lessons
 from grasplearn.errors import DemonstrationError, FileFormatError, UnknownNameError
 from grasplearn.geometry import grasp_height, heightmap, invert, transform, yaw_difference
 from grasplearn.lessons import PRIVATE, is_complete, load_lesson, save_lesson
-from grasplearn.policies import POLICIES
+from grasplearn.policies import CONTROLS
 from grasplearn.sim.demonstrator import demonstrate, equal_grasps, find_grasps, kin_pose, replay
 from grasplearn.sim.judge import judge, near_part
 from grasplearn.sim.objects import Catalogue
@@ -180,7 +180,7 @@ def test_a_lesson_comes_back_from_its_files_to_the_last_bit(
     assert back == lesson
 
 
-@pytest.mark.parametrize("method", POLICIES)
+@pytest.mark.parametrize("method", CONTROLS)
 def test_a_policy_learns_the_same_from_the_files(
     world: World, catalogue: Catalogue, lessons: Lessons, tmp_path: Path, method: str
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_policy_learns_the_same_from_the_files(
     world.reset(trial_scene(world, lesson, "same", others, 1))
     seen = world.observe()
     grasps = [
-        POLICIES[method]().teach(shown, np.random.default_rng(0))(seen)
+        CONTROLS[method]().teach(shown, np.random.default_rng(0))(seen)
         for shown in (lesson.demonstration, load_lesson(tmp_path).demonstration)
     ]
     assert grasps[0] == grasps[1]

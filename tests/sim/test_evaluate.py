@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
+from teaching_kit import tiny_weights
 
 import grasplearn.evaluate as evaluation
 import grasplearn.plan as planning
@@ -22,7 +24,7 @@ from grasplearn.errors import (
 )
 from grasplearn.evaluate import evaluate
 from grasplearn.plan import EvaluationSettings, select_objects
-from grasplearn.policies import POLICIES, FromFunction
+from grasplearn.policies import CONTROLS, LEARNED, FromFunction
 from grasplearn.results import RESULTS, SUMMARY, TIME_FIELDS, read_rows, row_key
 from grasplearn.sim.objects import Catalogue
 from grasplearn.tiers import TIERS
@@ -109,7 +111,8 @@ def test_the_summary_counts_the_rows(run: Path) -> None:
         assert record["wilson_low"] <= record["rate"] <= record["wilson_high"]
     tiers = [counts for of_method in summary["outcomes"].values() for counts in of_method.values()]
     assert sum(sum(counts.values()) for counts in tiers) == TRIALS
-    assert summary["settings"] == json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
+    told = dataclasses.asdict(SETTINGS) | {"weights_digest": ""}
+    assert summary["settings"] == json.loads(json.dumps(told))
 
 
 def test_two_workers_write_what_one_does(run: Path, tmp_path: Path) -> None:
@@ -194,7 +197,7 @@ class BreaksWhenTaught:
 def test_a_policy_that_breaks_fails_its_trials_and_no_other_s(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Callable[[], Any]
 ) -> None:
-    monkeypatch.setitem(POLICIES, "broken", policy)
+    monkeypatch.setitem(CONTROLS, "broken", policy)
     monkeypatch.setattr(planning, "METHODS", (*planning.METHODS, "broken"))
     settings = dataclasses.replace(SETTINGS, methods=("broken", "random"), tiers=("same",))
     copied(run / "lessons", tmp_path / "lessons")
@@ -210,6 +213,88 @@ def test_a_policy_that_breaks_fails_its_trials_and_no_other_s(
     assert (rate["trials"], rate["successes"]) == (2, 0)
     others = [row for row in read_rows(run / RESULTS) if row_key(row)[:2] == ("random", "same")]
     assert by_key([row for row in rows if row["method"] == "random"]) == by_key(others)
+
+
+# -- policies that are taught ------------------------------------------------------------------
+
+
+def learned(weights: Path, **changes: Any) -> EvaluationSettings:
+    """One object, three scenes of two lessons."""
+    methods = ("static-sgm", "imprint", "untaught", "random")
+    some = {"methods": methods, "tiers": ("same", "view", "alike"), "max_objects": 1}
+    return dataclasses.replace(SETTINGS, weights=str(weights), **{**some, **changes})
+
+
+@pytest.fixture(scope="module")
+def learned_run(
+    run: Path, weights_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[tuple[str, str]]]:
+    """Its folder, and what was taught by which method from which weights."""
+    out = tmp_path_factory.mktemp("learned")
+    copied(run / "lessons", out / "lessons")
+    taught = []
+    teach = evaluation.teach
+
+    def counted(method: str, world: Any, lesson: Any, seed: int, weights: str) -> Any:
+        taught.append((method, weights))
+        return teach(method, world, lesson, seed, weights)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "teach", counted)
+        evaluate(learned(weights_file), out)
+    return out, taught
+
+
+def test_a_method_is_taught_a_lesson_once_for_all_its_tiers(
+    learned_run: tuple[Path, list[tuple[str, str]]], weights_file: Path
+) -> None:
+    out, taught = learned_run
+    settings = learned(weights_file)
+    assert sorted(taught) == sorted(2 * [(m, str(weights_file)) for m in settings.methods])
+    rows = {row_key(row)[:2]: row for row in read_rows(out / RESULTS)}
+    assert len(rows) == len(settings.methods) * len(settings.tiers)
+    for (method, tier), row in rows.items():
+        assert row["outcome"] != "error", row["message"]
+        assert (row["teach_time_s"] == rows[method, "same"]["teach_time_s"]) == (tier != "alike")
+        assert min(row["teach_time_s"], row["predict_time_s"]) > 0
+        assert ("kept" in row["extra"]) == (method in LEARNED)
+    tuned = rows["static-sgm", "same"]["extra"]
+    assert len(tuned["probe_loss"]) == 2 and tuned["last_loss"] > 0
+    assert tuned == rows["static-sgm", "view"]["extra"] != rows["static-sgm", "alike"]["extra"]
+
+
+def test_two_workers_teach_the_same_bytes(
+    run: Path, learned_run: tuple[Path, Any], weights_file: Path, tmp_path: Path
+) -> None:
+    """The facts of teaching are in the rows: losses, and which weights were kept."""
+    copied(run / "lessons", tmp_path / "lessons")
+    evaluate(learned(weights_file), tmp_path, workers=2)
+    assert timeless(read_rows(tmp_path / RESULTS)) == timeless(read_rows(learned_run[0] / RESULTS))
+
+
+def test_a_run_is_not_resumed_with_other_weights(
+    learned_run: tuple[Path, Any], weights_file: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(weights_file, tmp_path / "own.safetensors"))
+    out = tmp_path / "run"
+    none = learned(own, methods=("untaught",), tiers=("same",))
+    copied(learned_run[0] / "lessons", out / "lessons")
+    evaluate(none, out)
+    assert evaluate(none, out, resume=True)["settings"]["weights_digest"]
+    before = (out / RESULTS).read_bytes()
+    tiny_weights(own, seed=1)
+    with pytest.raises(FileFormatError, match=r"other settings \(weights_digest\)"):
+        evaluate(none, out, resume=True)
+    with pytest.raises(FileFormatError, match=r"other settings \(weights\)"):
+        evaluate(dataclasses.replace(none, weights=str(weights_file)), out, resume=True)
+    assert (out / RESULTS).read_bytes() == before
+
+
+def test_weights_that_do_not_serve_are_refused_before_anything_is_done(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, methods=("random", "imprint"), weights="nowhere")
+    with pytest.raises(UnknownNameError, match="nowhere"):
+        evaluate(settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 # -- which objects -----------------------------------------------------------------------------

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from grasplearn.errors import InvalidValueError, NoGraspError
 from grasplearn.geometry import Heightmap, look_at, yaw_difference
-from grasplearn.policies import POLICIES, FromFunction
+from grasplearn.policies import CONTROLS, LEARNED, FromFunction, Learned, make_policy
 from grasplearn.policies.depth_heuristic import DepthHeuristic
 from grasplearn.policies.random_antipodal import RandomAntipodal
 from grasplearn.policies.template import DepthTemplateMatching, TemplateMatching
@@ -183,10 +185,17 @@ def test_random_grasps_follow_the_seed_and_differ_between_seeds() -> None:
     assert len({str(draw(seed)) for seed in range(8)}) > 4
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_every_policy_meets_the_interface(name: str) -> None:
-    policy = POLICIES[name]()
+@pytest.mark.parametrize("name", (*LEARNED, *CONTROLS))
+def test_every_policy_meets_the_interface(
+    name: str, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy(name, str(weights_file))
     assert policy.name == name
+    if isinstance(policy, Learned):
+        from grasplearn.learning import teaching
+
+        quick = partial(teaching.Teaching, steps=2, batch=2, probe=2)
+        monkeypatch.setattr(teaching, "Teaching", quick)
     empty = picture(rng=np.random.default_rng(5))
     seen = picture((hammer, 0.52, -0.03, 2.0), rng=np.random.default_rng(6))
     graspers = [policy.teach(lesson(), np.random.default_rng(3)) for _ in range(2)]

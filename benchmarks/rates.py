@@ -1,0 +1,166 @@
+"""The step size of each way of fine-tuning, found on VALIDATION objects and without physics.
+
+    python benchmarks/rates.py --weights narrow --tiers clutter,kin [--json-file out/rates.json]
+
+Every method is tried with the same step sizes on the same lessons. It is taught from each lesson
+once and asked about freshly drawn scenes of every tier; a hit is what the metric calls "on part":
+within 2 cm and 30 degrees of the shown grasp up to symmetry (of kin: on the same part). ``imprint``
+and ``untaught`` stand beside them. The best step sizes go into RATES of ``learning/teaching.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import tyro
+
+from grasplearn.errors import DemonstrationError, NoGraspError, SceneError
+from grasplearn.evaluate import make_lesson
+from grasplearn.learning.augment import Augmentation
+from grasplearn.learning.methods import IMPRINT, LEARNED, UNTAUGHT
+from grasplearn.learning.pretrained import load_pretrained
+from grasplearn.learning.teaching import RATES, Taught, Teaching, teach
+from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
+from grasplearn.policies.learned import one_thread
+from grasplearn.sim.judge import judge
+from grasplearn.sim.world import World
+from grasplearn.tiers import TIERS
+from grasplearn.trial import trial_scene, trial_seed
+from grasplearn.types import Grasp, GraspReport, Lesson, Observation, Outcome, SceneSpec
+
+SPLIT = "validation"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is tried, and on what."""
+
+    weights: str = "shipped"
+    """Pre-trained weights: shipped, narrow or a file."""
+    methods: str = ",".join(RATES)
+    """Which ways of fine-tuning: names separated by commas."""
+    rates: str = "3e-4,1e-3,3e-3,1e-2"
+    """The step sizes that each of them is tried with."""
+    tiers: str = ",".join(TIERS)
+    """Which tiers the scenes are of."""
+    max_objects: int = 12
+    """How many validation objects, spread over the categories."""
+    scenes: int = 2
+    """Scenes per object and tier."""
+    steps: int = 40
+    batch: int = 8
+    side: int = 160
+    seed: int = 0
+    workers: int = 1
+    json_file: Path | None = None
+    """Write all rows here: by method, step size, object and tier."""
+
+    def teachings(self) -> Iterator[Teaching]:
+        """All that is tried: first without fine-tuning, then every method with every step size."""
+        augmentation = Augmentation(side=self.side)
+        yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
+        for method in self.methods.split(","):
+            for rate in map(float, self.rates.split(",")):
+                yield Teaching(method, self.steps, self.batch, rate, augmentation)
+
+
+def scenes(
+    world: World, lesson: Lesson, tier: str, search: Search
+) -> Iterator[tuple[SceneSpec, Observation]]:
+    """Scenes as an evaluation draws them, and what the camera sees."""
+    others = world.catalogue.neighbours_of(lesson.object_id)
+    for trial in range(search.scenes):
+        seed = trial_seed(search.seed, tier, lesson.object_id, 0, trial)
+        try:
+            scene = trial_scene(world, lesson, tier, others, seed)
+        except SceneError:
+            continue
+        world.reset(scene)
+        yield scene, world.observe()
+
+
+def hit(world: World, lesson: Lesson, scene: SceneSpec, grasp: Grasp) -> bool:
+    model = world.catalogue.get(scene.objects[0].object_id)
+    return judge(lesson, model, scene, grasp, GraspReport(Outcome.LIFTED, 0)).on_part
+
+
+def row(world: World, lesson: Lesson, tier: str, taught: Taught, seen: list[Any]) -> Row:
+    hits = 0
+    for scene, observation in seen:
+        try:
+            hits += hit(world, lesson, scene, taught.predict(observation).grasp)
+        except NoGraspError:
+            continue
+    return {
+        "method": taught.teaching.method,
+        "rate": taught.teaching.rate,
+        "object": lesson.object_id,
+        "tier": tier,
+        "hits": hits,
+        "trials": len(seen),
+        "kept": taught.kept,
+        "probe_loss": taught.probe_loss,
+        "seconds": taught.seconds,
+    }
+
+
+def search_object(search: Search, object_id: str) -> list[Row]:
+    """All rows of one object."""
+    world, pretrained = World(load_catalogue(None)[0]), load_pretrained(search.weights)
+    rows = []
+    with one_thread(LEARNED):
+        for look_alike in (False, True):
+            tiers = [t for t in search.tiers.split(",") if TIERS[t].look_alike == look_alike]
+            try:
+                lesson = make_lesson(world, object_id, search.seed, 0, look_alike)
+            except DemonstrationError:
+                continue
+            seen = {tier: list(scenes(world, lesson, tier, search)) for tier in tiers}
+            for teaching in search.teachings() if tiers else ():
+                taught = teach(lesson.demonstration, pretrained, teaching, search.seed)
+                rows += [row(world, lesson, tier, taught, seen[tier]) for tier in tiers]
+    world.close()
+    return rows
+
+
+def rate_of(rows: list[Row]) -> float:
+    trials = sum(r["trials"] for r in rows)
+    return sum(r["hits"] for r in rows) / trials if trials else float("nan")
+
+
+def main(search: Search) -> None:
+    """Prints the hit rate of every method and step size, by tier and their mean."""
+    tiers = tuple(search.tiers.split(","))
+    settings = EvaluationSettings(
+        (IMPRINT,), tiers, split=SPLIT, max_objects=search.max_objects, seed=search.seed
+    )
+    list(search.teachings())  # what cannot be tried is told at once
+    names = [m.object_id for m in select_objects(load_catalogue(None)[0], settings)]
+    made = joblib.Parallel(search.workers)(
+        joblib.delayed(search_object)(search, name) for name in names
+    )
+    rows = [r for of_object in made for r in of_object]
+    cells: dict[tuple[str, float | None], list[Row]] = defaultdict(list)
+    for r in rows:
+        cells[r["method"], r["rate"]].append(r)
+    print(f"{len(names)} {SPLIT} objects, {search.scenes} scenes a tier, weights {search.weights}")
+    print(f"{'method':24}{'rate':>8}", *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")))
+    for (method, rate), some in cells.items():
+        by_tier = [rate_of([r for r in some if r["tier"] == tier]) for tier in tiers]
+        kept = sum(r["kept"] == "refined" for r in some) / len(some)
+        figures = (*by_tier, sum(by_tier) / len(tiers), kept)
+        print(f"{method:24}{rate or '':>8}", *(f"{figure:8.3f}" for figure in figures))
+    if search.json_file:
+        search.json_file.parent.mkdir(parents=True, exist_ok=True)
+        search.json_file.write_text(json.dumps({"rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Search))

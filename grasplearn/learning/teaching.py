@@ -1,0 +1,264 @@
+"""Teaching: one demonstration is imprinted into a pre-trained net, refined, and checked.
+
+Imprinting takes milliseconds and is exact. Refining fine-tunes on augmentations of the one picture;
+on samples it was not tuned on, and on the demonstration itself, the refined net must then be better
+than the imprinted one, or the imprint is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grasplearn.errors import InvalidValueError, UnknownNameError
+from grasplearn.geometry import Heightmap, heightmap
+from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.fine_tune import FineTuning, Report, Watch, fine_tune
+from grasplearn.learning.last_block import LastBlock
+from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
+from grasplearn.learning.optimizers import Adam
+from grasplearn.learning.pretrained import Pretrained
+from grasplearn.nets.chain import Batch
+from grasplearn.nets.codec import (
+    best_place,
+    decode,
+    encode,
+    imprint,
+    place_of,
+    place_target,
+    quality_map,
+)
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.head import Target
+from grasplearn.rules.base import LearningRule
+from grasplearn.rules.static_sgm import StaticSGM
+from grasplearn.types import MAX_WIDTH, Demonstration, Grasp, Observation
+
+__all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
+
+# Adam's step size of every method that fine-tunes.
+RATES: dict[str, float] = dict.fromkeys(LEARNED[: LEARNED.index(IMPRINT)], 1e-3)
+# What may be kept, beside IMPRINT and UNTAUGHT.
+REFINED = "refined"
+# Keys of the probe's samples: no step ever comes so far.
+FIRST_PROBE_KEY = 1 << 32
+# A rule that remembers a sample's error must meet it again: so many batches take turns.
+RECURRING_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Settings of teaching.
+
+    Attributes:
+        method: one of LEARNED.
+        steps: of fine-tuning; batch: samples a step.
+        rate: step size; None for the method's own out of RATES.
+        augmentation: how the samples differ from the demonstration.
+        probe: samples, besides the demonstration, on which refined and imprinted are compared.
+        measure_memory: follow the first step's live bytes (that step takes longer).
+
+    Raises:
+        UnknownNameError: there is no such method.
+        InvalidValueError: a value is out of its range.
+    """
+
+    method: str = "static-sgm"
+    steps: int = 40
+    batch: int = 8
+    rate: float | None = None
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
+    probe: int = 16
+    measure_memory: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in LEARNED:
+            raise UnknownNameError("learned method", self.method, LEARNED)
+        for name, least in (("steps", 1), ("batch", 1), ("probe", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InvalidValueError(f"{name} must be a whole number from {least} on: {value}")
+        if self.rate is not None and not 0 < self.rate < float("inf"):
+            raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a taught net says about a picture.
+
+    Attributes:
+        grasp: the best one.
+        quality: (h, w) float32, per cell of the heightmap the probability that the demonstrated
+            spot is there; sums to 1.
+        confidence: the probability around the best place, in [0, 1].
+    """
+
+    grasp: Grasp
+    quality: NDArray[np.float32]
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What teaching makes of a net.
+
+    Attributes:
+        net: the taught one.
+        demonstrated_yaw: rad, of the shown grasp; predicted turns are counted from it.
+        demonstration, teaching: what it was made with.
+        report: of fine-tuning; None where nothing was fine-tuned.
+        kept: which weights won: REFINED, IMPRINT or UNTAUGHT.
+        probe_loss: the imprint's and the refined net's on the probe; None without fine-tuning.
+        warning: what a person should know, or nothing.
+        seconds: wall time of teaching, checks included.
+    """
+
+    net: GraspNet
+    demonstrated_yaw: float
+    demonstration: Demonstration
+    teaching: Teaching
+    report: Report | None
+    kept: str
+    probe_loss: tuple[float, float] | None
+    warning: str
+    seconds: float
+
+    def predict(self, observation: Observation) -> Prediction:
+        """Finds the demonstrated spot in a picture.
+
+        Raises:
+            NoGraspError: nothing stands on the table, or the net's maps are not finite.
+            InvalidValueError: the picture does not show the workspace.
+        """
+        view = heightmap(observation)
+        picture = encode(view).to(next(self.net.parameters()))
+        maps = self.net.predict(picture[None])
+        grasp = decode(maps, view, self.demonstrated_yaw)
+        _, confidence = best_place(maps.quality[0], self.net.spec.stride)
+        return Prediction(grasp, quality_map(maps).cpu().numpy(), confidence)
+
+
+def teach(
+    demonstration: Demonstration,
+    pretrained: Pretrained,
+    teaching: Teaching,
+    seed: int,
+    watch: Watch | None = None,
+) -> Taught:
+    """Teaches a copy of a pre-trained net one demonstration.
+
+    The same seed gives the same bytes on one machine with as many threads.
+
+    Args:
+        pretrained: stays as it is. seed: of the samples, at least 0.
+        watch: is told every update of every step.
+
+    Raises:
+        InvalidValueError: nothing stands at the demonstrated grasp, or the weights have no modules
+            for the method.
+    """
+    start = time.perf_counter()
+    rule = _rule(teaching.method, pretrained)
+    view = heightmap(demonstration.observation)
+    shown = _shown(view, demonstration.grasp, pretrained.net)
+    net = copy.deepcopy(pretrained.net)
+    report, probe_loss, kept, warnings = None, None, UNTAUGHT, []
+    if teaching.method != UNTAUGHT:
+        imprint(net, demonstration, view)
+        kept = IMPRINT
+    if rule is not None:
+        support = SupportSet(view, demonstration.grasp, net.spec, seed, teaching.augmentation)
+        refined, report = fine_tune(
+            net,
+            _batches(support, teaching, rule),
+            rule,
+            np.random.default_rng(seed),
+            _settings(teaching, len(net.blocks)),
+            teaching.steps,
+            watch,
+        )
+        probe = [shown, *_probe(support, teaching)]
+        probe_loss = _mean_loss(net, probe), _mean_loss(refined, probe)
+        better = bool(np.isfinite(report.losses).all()) and probe_loss[1] < probe_loss[0]
+        if better:
+            net, kept = refined, REFINED
+        # A loss that rose from sample to sample means nothing where the probe's has fallen.
+        if not better or any(report.guards.values()):
+            warnings.append(report.warning)
+        if not better:
+            warnings.append("refining did not help on samples held out: the imprint was kept")
+    if kept != UNTAUGHT and not _loss(net, shown) < _loss(pretrained.net, shown):
+        warnings.append("on its own demonstration the taught net is no better than an untaught one")
+    return Taught(
+        net,
+        demonstration.grasp.yaw,
+        demonstration,
+        teaching,
+        report,
+        kept,
+        probe_loss,
+        "; ".join(w for w in warnings if w),
+        time.perf_counter() - start,
+    )
+
+
+def _rule(method: str, pretrained: Pretrained) -> LearningRule | None:
+    """What fine-tunes, or None where nothing is."""
+    if method in (IMPRINT, UNTAUGHT):
+        return None
+    return LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
+
+
+def _settings(teaching: Teaching, blocks: int) -> FineTuning:
+    frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
+    rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
+    return FineTuning(
+        optimizer=Adam(rate), frozen=frozenset(frozen), measure_memory=teaching.measure_memory
+    )
+
+
+def _batches(support: SupportSet, teaching: Teaching, rule: LearningRule) -> Iterator[Batch]:
+    """Fresh samples at every step, or the same few batches in turn where a rule must know them."""
+    recurring = isinstance(rule, StaticSGM) and rule.error == "cached"
+    for step in range(teaching.steps):
+        first = (step % RECURRING_BATCHES if recurring else step) * teaching.batch
+        yield support.batch(range(first, first + teaching.batch))
+
+
+def _probe(support: SupportSet, teaching: Teaching) -> Iterator[Batch]:
+    """Samples that no step has seen, in batches as small as a step's."""
+    for first in range(0, teaching.probe, teaching.batch):
+        keys = range(first, min(first + teaching.batch, teaching.probe))
+        yield support.batch([FIRST_PROBE_KEY + key for key in keys])
+
+
+def _shown(view: Heightmap, grasp: Grasp, net: GraspNet) -> Batch:
+    """The demonstration itself as a batch of one: the grasp at its own place, not turned.
+
+    Raises:
+        InvalidValueError: the grasp lies outside the workspace.
+    """
+    place = place_of(view, grasp)
+    if not (0 <= place.u < view.side and 0 <= place.v < view.side):
+        raise InvalidValueError("the demonstrated grasp lies outside the workspace")
+    volume = place_target([[place]], net.spec, view.side)
+    width = torch.tensor([grasp.width / MAX_WIDTH])
+    return Batch(encode(view)[None], Target(volume, width))
+
+
+@torch.no_grad()
+def _loss(net: GraspNet, batch: Batch) -> float:
+    return float(net.loss(batch))
+
+
+def _mean_loss(net: GraspNet, batches: list[Batch]) -> float:
+    """Mean over all samples."""
+    counts = [len(batch.pictures) for batch in batches]
+    losses = [_loss(net, batch) for batch in batches]
+    return float(np.average(losses, weights=counts))
