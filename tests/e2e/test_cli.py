@@ -18,6 +18,7 @@ import pytest
 import trimesh
 
 from grasplearn.cli import main
+from grasplearn.config import COMMANDS
 from grasplearn.results import RESULTS, RUN, SUMMARY, TIME_FIELDS, locked
 
 # One run that several tests look at: two objects with five trials each.
@@ -104,7 +105,7 @@ def refused(ended: Ended, *said: str) -> None:
 # -- what works --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo", "objects", "evaluate"])
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_help_with_an_example(cli: Cli, name: str) -> None:
     ended = cli(name, "--help")
     assert ended.code == 0
