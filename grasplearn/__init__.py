@@ -15,9 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
-
 from grasplearn.errors import GraspLearnError
+from grasplearn.registration import register
 from grasplearn.tiers import TIERS
 from grasplearn.types import (
     Camera,
@@ -39,25 +38,28 @@ if TYPE_CHECKING:
         pixel_grasp,
         save_demonstration,
     )
-    from grasplearn.policies import POLICIES, FromFunction
+    from grasplearn.learning.teaching import Teaching
+    from grasplearn.policies import FromFunction, make_policy
     from grasplearn.sim.demonstrator import demonstrate
     from grasplearn.sim.objects import Catalogue
     from grasplearn.sim.world import World
+    from grasplearn.skill import Skill
 
 _LATER = {
-    "POLICIES": "policies",
     "Catalogue": "sim.objects",
     "FromFunction": "policies",
+    "Skill": "skill",
+    "Teaching": "learning.teaching",
     "World": "sim.world",
     "demonstrate": "sim.demonstrator",
     "load_demonstration": "files",
     "load_picture": "files",
+    "make_policy": "policies",
     "pixel_grasp": "files",
     "save_demonstration": "files",
 }
 
 __all__ = [
-    "POLICIES",
     "TIERS",
     "Camera",
     "Catalogue",
@@ -70,12 +72,15 @@ __all__ = [
     "Observation",
     "Outcome",
     "SceneSpec",
+    "Skill",
+    "Teaching",
     "TrialResult",
     "TrialSpec",
     "World",
     "demonstrate",
     "load_demonstration",
     "load_picture",
+    "make_policy",
     "pixel_grasp",
     "save_demonstration",
 ]
@@ -91,5 +96,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if "grasplearn/TableGrasp-v0" not in gymnasium.registry:
-    gymnasium.register("grasplearn/TableGrasp-v0", entry_point="grasplearn.env:TableGrasp")
+register()

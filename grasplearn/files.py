@@ -8,9 +8,14 @@ as well.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,8 @@ CAMERA_FILE, GRASP_FILE = "camera.json", "grasp.json"
 DEPTH_SCALES = (0.0001, 0.001)
 # How far from a clicked pixel its depth may be taken, for clicks on a sensor's holes.
 CLICK_REACH_PX = 5
+# renameat2(2), Linux: paths are taken from the working folder; the two change places.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 def write_files(folder: str | Path, contents: dict[str, bytes]) -> None:
@@ -64,6 +71,38 @@ def write_files(folder: str | Path, contents: dict[str, bytes]) -> None:
 def write_json(path: str | Path, data: dict[str, Any]) -> None:
     """Writes one JSON file as ``write_files`` does."""
     write_files(Path(path).parent, {Path(path).name: _json(data)})
+
+
+@contextmanager
+def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Hands out an empty folder; when the block ends in peace it takes its place, all at once.
+
+    Until then, whatever happens, what was there stays as it was. The files are on the disk before
+    the folder gets its name, so that a power cut leaves the old one or the new one.
+
+    Args:
+        folder: its place; folders above it are made.
+        replace: whether it may take the place of another folder, which is then deleted.
+
+    Raises:
+        InvalidValueError: the place is taken, or cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        growing = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            growing.chmod(0o755)  # mkdtemp's folders are for the owner's eyes only
+            yield growing
+            for path in [*growing.rglob("*"), growing]:
+                _sync(path)
+            _take_place(growing, folder, replace)
+            _sync(folder.parent)
+        finally:
+            # In its place it is not here any more, or the older one has come here instead.
+            shutil.rmtree(growing, ignore_errors=True)
+    except OSError as error:
+        raise InvalidValueError(refusal(error, error.filename2 or folder)) from error
 
 
 def save_demonstration(folder: str | Path, demonstration: Demonstration) -> None:
@@ -195,6 +234,44 @@ def pixel_grasp(
     grasp = Grasp(point, yaw, opening)
     z = grasp_height(view, point[:2], grasp.yaw, grasp.width)
     return Grasp(np.array([point[0], point[1], z]), grasp.yaw, grasp.width)
+
+
+def _take_place(growing: Path, folder: Path, replace: bool) -> None:
+    try:
+        growing.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not folder.is_dir():
+            raise
+        if not replace:
+            raise InvalidValueError(f"{folder} is there already; choose another name") from error
+        if not _exchange(growing, folder):
+            # Not every system can do it in one step; here a power cut may leave the older one
+            # under its hidden name.
+            aside = growing.with_name(f"{growing.name}.old")
+            folder.rename(aside)
+            try:
+                growing.rename(folder)
+            except OSError:
+                aside.rename(folder)
+                raise
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Lets two folders change places in one step; says whether that worked."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    paths = os.fsencode(a), os.fsencode(b)
+    return bool(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _inside(view: Heightmap, xy_world: Array) -> bool:
