@@ -35,6 +35,7 @@ from grasplearn.trial import trial_scene, trial_seed
 from grasplearn.types import Grasp, GraspReport, Lesson, Observation, Outcome, SceneSpec
 
 SPLIT = "validation"
+DEFAULT = Teaching()
 Row = dict[str, Any]
 
 
@@ -54,9 +55,9 @@ class Search:
     """How many validation objects, spread over the categories."""
     scenes: int = 2
     """Scenes per object and tier."""
-    steps: int = 40
-    batch: int = 8
-    side: int = 160
+    steps: int = DEFAULT.steps
+    batch: int = DEFAULT.batch
+    side: int = DEFAULT.augmentation.side
     seed: int = 0
     workers: int = 1
     json_file: Path | None = None

@@ -38,6 +38,7 @@ from grasplearn.sim.world import World
 from grasplearn.types import Demonstration
 
 MIB = 2**20
+DEFAULT = Teaching()
 
 
 def deeper(pretrained: Pretrained, times: int) -> Pretrained:
@@ -116,9 +117,9 @@ def main(
     methods: str = ",".join(LEARNED),
     depths: str = "1,2,4",
     max_objects: int = 3,
-    steps: int = 40,
-    batch: int = 8,
-    side: int = 160,
+    steps: int = DEFAULT.steps,
+    batch: int = DEFAULT.batch,
+    side: int = DEFAULT.augmentation.side,
     threads: int | None = None,
     json_file: Path | None = None,
 ) -> None:

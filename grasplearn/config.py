@@ -179,8 +179,8 @@ class Teach(SkillCommon):
     """On your picture: pixel (right, down), the jaws' angle (counter-clockwise), their opening."""
     rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
     """How it learns: a learning rule, last-block, imprint or untaught."""
-    steps: Count = 40
-    """Steps of fine-tuning."""
+    steps: OptionalCount = None
+    """Steps of fine-tuning; as many as were found to be enough by default."""
     weights: Annotated[str, arg(metavar="NAME")] = "shipped"
     """Pre-trained weights to start from: shipped, narrow or a file."""
     force: bool = False

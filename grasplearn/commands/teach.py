@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import sys
 
 from grasplearn.commands.common import Report, load_objects, progress, write_figures
@@ -23,7 +24,9 @@ def run(options: Teach) -> None:
     if folder.exists() and not options.force:
         raise InvalidValueError(f"{folder} is there already; choose another name or add --force")
     check_replaceable(folder)
-    teaching = Teaching(options.rule, options.steps, measure_memory=True)
+    teaching = Teaching(options.rule, measure_memory=True)
+    if options.steps is not None:
+        teaching = replace(teaching, steps=options.steps)
     if options.tier not in TIERS:
         raise UnknownNameError("tier", options.tier, TIERS)
     # What cannot work is told before seconds of work.

@@ -70,10 +70,10 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 40
-    batch: int = 8
+    steps: int = 32
+    batch: int = 6
     rate: float | None = None
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=144))
     probe: int = 16
     measure_memory: bool = False
 
