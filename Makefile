@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test assets check clean
+.PHONY: demo test assets weights check clean
 
 demo: $(READY)
 	$(BIN)/grasplearn demo --out out/demo
@@ -20,6 +20,17 @@ check: $(READY)
 # Generates sim_assets/ again: the same bytes.
 assets: $(READY)
 	$(BIN)/python -m sim_assets.generator
+
+# Renders, pre-trains and meta-trains what grasplearn/weights holds: docs/TRAINING.md. Some hours on
+# two cores; every line goes on where it was stopped.
+FAMILIES := --families out/train --threads 1
+weights: $(READY)
+	$(BIN)/python -m sim_assets.generator --further 12 --out out/further
+	$(BIN)/grasplearn render --families 2400 --objects out/further --workers 2 --out out/train
+	$(BIN)/grasplearn render --families 160 --split validation --seed 1 --workers 2 --out out/validation
+	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/pretrained.safetensors --tasks 200 --out out/two-pass.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 200 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

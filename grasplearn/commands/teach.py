@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 import sys
+from dataclasses import replace
 
 from grasplearn.commands.common import Report, load_objects, progress, write_figures
 from grasplearn.commands.own_picture import own_grasp, own_picture
