@@ -26,7 +26,7 @@ from grasplearn.learning.methods import UNTAUGHT
 from grasplearn.lessons import save_lesson
 from grasplearn.plan import METHODS, EvaluationSettings
 from grasplearn.policies import LEARNED, Grasper
-from grasplearn.policies.learned import weights_digest
+from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.results import RESULTS, RUN, Row, locked, summarize, to_row
 from grasplearn.show.overlay import (
     demonstration_picture,
@@ -83,6 +83,7 @@ def run(options: Demo) -> None:
         weights=options.weights,
     )
     with progress(options.quiet) as report, ExitStack() as stack:
+        stack.enter_context(one_thread(settings.methods))
         catalogue = load_objects(options.objects, report)
         options = _chosen(options, catalogue)
         model = catalogue.get(str(options.object))

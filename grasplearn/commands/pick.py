@@ -16,6 +16,7 @@ from grasplearn.geometry import invert, project
 from grasplearn.learning.teaching import Prediction
 from grasplearn.lessons import is_complete, load_lesson
 from grasplearn.library import find_skill
+from grasplearn.policies.learned import one_thread
 from grasplearn.results import to_row
 from grasplearn.show.heat import heat_picture
 from grasplearn.show.overlay import prediction_picture, save_png
@@ -40,10 +41,11 @@ def run(options: Pick) -> None:
     if options.trials < 1:
         raise InvalidValueError(f"trials must be at least 1, got {options.trials}")
     skill = Skill.load(folder, options.weights)
-    if observation is not None:
-        _pick_from_picture(options, skill, observation)
-    else:
-        _pick_in_simulator(options, skill, folder)
+    with one_thread([skill.method]):
+        if observation is not None:
+            _pick_from_picture(options, skill, observation)
+        else:
+            _pick_in_simulator(options, skill, folder)
 
 
 def _pick_from_picture(options: Pick, skill: Skill, observation: Observation) -> None:

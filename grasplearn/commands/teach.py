@@ -11,7 +11,7 @@ from grasplearn.config import Teach
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.learning.teaching import Teaching
 from grasplearn.library import skill_folder
-from grasplearn.policies.learned import weights_digest
+from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.skill import HEATMAP, Skill, check_replaceable
 from grasplearn.tiers import TIERS
 from grasplearn.types import Demonstration, Lesson
@@ -32,7 +32,7 @@ def run(options: Teach) -> None:
     # What cannot work is told before seconds of work.
     weights_digest([options.rule], options.weights)
     try:
-        with progress(options.quiet) as report:
+        with progress(options.quiet) as report, one_thread([options.rule]):
             demonstration, lesson = _demonstration(options, report)
             options.library.mkdir(parents=True, exist_ok=True)
             skill = Skill.teach(

@@ -24,6 +24,7 @@ from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
 from grasplearn.learning.optimizers import Adam
 from grasplearn.learning.pretrained import Pretrained
+from grasplearn.learning.threads import threads
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import (
     best_place,
@@ -63,6 +64,8 @@ class Teaching:
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         measure_memory: follow the first step's live bytes (that step takes longer).
+        threads: that torch works with. The bytes that come out depend on it; on an idle machine
+            two are a little quicker, on a busy one they wait for each other.
 
     Raises:
         UnknownNameError: there is no such method.
@@ -70,17 +73,18 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 32
+    steps: int = 30
     batch: int = 6
     rate: float | None = None
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=144))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=128))
     probe: int = 16
     measure_memory: bool = False
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.method not in LEARNED:
             raise UnknownNameError("learned method", self.method, LEARNED)
-        for name, least in (("steps", 1), ("batch", 1), ("probe", 0)):
+        for name, least in (("steps", 1), ("batch", 1), ("probe", 0), ("threads", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise InvalidValueError(f"{name} must be a whole number from {least} on: {value}")
@@ -153,7 +157,7 @@ def teach(
 ) -> Taught:
     """Teaches a copy of a pre-trained net one demonstration.
 
-    The same seed gives the same bytes on one machine with as many threads.
+    The same seed gives the same bytes on one machine.
 
     Args:
         pretrained: stays as it is. seed: of the samples, at least 0.
@@ -163,6 +167,17 @@ def teach(
         InvalidValueError: nothing stands at the demonstrated grasp, or the weights have no modules
             for the method.
     """
+    with threads(teaching.threads):
+        return _teach(demonstration, pretrained, teaching, seed, watch)
+
+
+def _teach(
+    demonstration: Demonstration,
+    pretrained: Pretrained,
+    teaching: Teaching,
+    seed: int,
+    watch: Watch | None,
+) -> Taught:
     start = time.perf_counter()
     rule = _rule(teaching.method, pretrained)
     view = heightmap(demonstration.observation)

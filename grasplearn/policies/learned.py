@@ -120,14 +120,10 @@ def one_thread(methods: Iterable[str]) -> Iterator[None]:
     if not any(method in LEARNED for method in methods):
         yield
         return
-    import torch
+    from grasplearn.learning.threads import threads
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _pretrained(weights: str) -> Pretrained:

@@ -360,3 +360,21 @@ def test_looking_on_changes_nothing(pretrained: Pretrained) -> None:
     assert len(seen) == QUICK.steps * parts and seen[-1][0] == QUICK.steps - 1
     assert result.report is not None and (result.report.peak_bytes or 0) > 0
     assert same(result.net, taught(pretrained, "static-sgm").net)
+
+
+@pytest.mark.parametrize("callers", [1, 2])
+def test_the_caller_s_threads_change_nothing_and_come_back(
+    pretrained: Pretrained, callers: int
+) -> None:
+    wanted = digest(taught(pretrained, "static-sgm").net.state_dict())
+    torch.set_num_threads(callers)
+    seen: list[int] = []
+    made = teach(
+        demonstration(),
+        pretrained,
+        replace(QUICK, method="static-sgm"),
+        0,
+        lambda step, update: seen.append(torch.get_num_threads()),
+    )
+    assert digest(made.net.state_dict()) == wanted
+    assert set(seen) == {1} and torch.get_num_threads() == callers
