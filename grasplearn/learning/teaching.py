@@ -73,7 +73,7 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 30
+    steps: int = 24
     batch: int = 6
     rate: float | None = None
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=128))
