@@ -266,7 +266,7 @@ class MetaTrain(Common):
     """Whose modules: static-sgm or static-sgm-one-pass."""
     tasks: Count = 300
     """Demonstrations that are taught."""
-    steps: Count = 20
+    steps: Count = 24
     """Teaching steps of each."""
     batch: Count = 6
     """Samples a teaching step."""

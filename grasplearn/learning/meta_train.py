@@ -30,6 +30,7 @@ from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import Adam
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.teaching import RECURRING_BATCHES
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.pictures import read_json
@@ -43,8 +44,6 @@ CHECKPOINT = ".meta.pt"
 # How often a step of teaching follows the modules; otherwise it follows the true gradient.
 ON_POLICY = 0.7
 MAX_NORM = 1.0
-# A rule that remembers errors meets so many batches in turn.
-RECURRING_BATCHES = 4
 
 Progress = Callable[[str, int, int], None]
 Log = Callable[[int, Mapping[str, float]], None]
@@ -64,7 +63,7 @@ class MetaTrainSettings:
 
     rule: str = "static-sgm"
     tasks: int = 300
-    steps: int = 20
+    steps: int = 24
     batch: int = 6
     side: int = 128
     rate: float = 2e-3
