@@ -33,6 +33,7 @@ from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pre
 from grasplearn.learning.teaching import RECURRING_BATCHES
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.weights import digest
 from grasplearn.pictures import read_json
 from grasplearn.rules import RULES
 from grasplearn.rules.backprop import Backprop
@@ -124,7 +125,7 @@ def meta_train(
     modules.requires_grad_(True)
     optimizer = torch.optim.Adam(modules.parameters(), settings.rate)
     place = out.with_suffix(f".{settings.rule}{CHECKPOINT}")
-    told = {**asdict(settings), "digest": pretrained.digest}
+    told = {**asdict(settings), "net": digest(net.state_dict())}
     del told["check_every"]
     told["teaching_rates"] = list(settings.teaching_rates)
     done = _resume(place, modules, optimizer, told)
