@@ -58,6 +58,8 @@ class Search:
     steps: int = DEFAULT.steps
     batch: int = DEFAULT.batch
     side: int = DEFAULT.augmentation.side
+    scale: float = DEFAULT.augmentation.scale
+    stretch: float = DEFAULT.augmentation.stretch
     seed: int = 0
     workers: int = 1
     json_file: Path | None = None
@@ -65,7 +67,7 @@ class Search:
 
     def teachings(self) -> Iterator[Teaching]:
         """All that is tried: first without fine-tuning, then every method with every step size."""
-        augmentation = Augmentation(side=self.side)
+        augmentation = Augmentation(side=self.side, scale=self.scale, stretch=self.stretch)
         yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
         for method in self.methods.split(","):
             for rate in map(float, self.rates.split(",")):

@@ -27,6 +27,8 @@ from grasplearn.nets.head import Target
 from grasplearn.types import MAX_WIDTH, Array, Grasp
 
 COLOR, HEIGHT, KNOWN, MASK = slice(0, 3), 3, 4, 5
+# What a recoloured table's colours, in [-1, 1], are multiplied by, and moved by, all and each.
+TABLE_FACTOR, TABLE_OFFSET, TABLE_TINT = (0.6, 1.2), (-0.4, 0.6), 0.15
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Augmentation:
         tilt: perspective across the thing, share per 100 pixels.
         others: how many other things are put beside it, at most.
         occluder: probability that one of them lies on it; hidden: the most it may hide.
+        recolored: share of samples whose table has other colours: tables differ from scene to
+            scene, and the demonstration shows only one.
         gain: of brightness; tint: of each colour; slope: of the light over the picture;
             own_gain: of the thing's own brightness, as it turns in the light.
         noise: of colours in [-1, 1]; height_noise: m.
@@ -46,12 +50,13 @@ class Augmentation:
     """
 
     side: int = HEIGHTMAP_SIDE
-    scale: float = 0.22
-    stretch: float = 0.12
+    scale: float = 0.05
+    stretch: float = 0.04
     tilt: float = 0.08
     others: int = 4
     occluder: float = 0.3
     hidden: float = 0.4
+    recolored: float = 0.7
     gain: float = 0.35
     tint: float = 0.1
     slope: float = 0.2
@@ -185,7 +190,15 @@ class SupportSet:
             source = Place(middle + float(du), middle + float(dv), 0.0)
             turn = float(rng.uniform(0, 2 * math.pi))
             poses.append(self._pose(rng, Place((side - 1) / 2, (side - 1) / 2, turn), source))
-        return warp(self.table, _stack(poses), side, "reflection")
+        tables = warp(self.table, _stack(poses), side, "reflection")
+        for table, rng in zip(tables, rngs, strict=True):
+            if rng.random() < self.settings.recolored:
+                factor = rng.uniform(*TABLE_FACTOR, 3)
+                offset = rng.uniform(*TABLE_OFFSET) + rng.uniform(-TABLE_TINT, TABLE_TINT, 3)
+                colors = torch.from_numpy(np.stack([factor, offset])).to(table.dtype)
+                by, plus = colors.view(2, 3, 1, 1)
+                table[COLOR] = (table[COLOR] * by + plus).clamp(-1, 1)
+        return tables
 
     def _too_hidden(self, mask: Tensor, seen: Tensor, things: list[Pose]) -> Tensor:
         """Which samples (B,) hide too much of the thing, or the demonstrated spot itself."""

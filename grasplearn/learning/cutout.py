@@ -16,7 +16,9 @@ from grasplearn.nets.codec import Place, encode
 
 # What is higher than this, m, stands on the table; smaller islands than this, cells, are noise.
 STANDING = 0.006
-MIN_CELLS = 25
+MIN_CELLS = 60
+# What does not reach higher, m, may be the sensor's error: no other thing is made of it.
+BUMP = 0.012
 # How far from the demonstrated grasp, m, the thing that it is on may begin (rings, handles).
 REACH = 0.025
 
@@ -46,7 +48,7 @@ def take_apart(view: Heightmap, place: Place) -> Pieces:
     Raises:
         InvalidValueError: nothing stands at the place.
     """
-    standing = (view.height > STANDING).astype(np.uint8)
+    standing = _standing(view)
     _, labels, stats, middles = cv2.connectedComponentsWithStats(standing, connectivity=8)
     big = [i for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= MIN_CELLS]
     rows, columns = np.nonzero(np.isin(labels, big))
@@ -61,9 +63,16 @@ def take_apart(view: Heightmap, place: Place) -> Pieces:
     others = tuple(
         CutOut(_layers(picture, labels == i), Place(float(middles[i][0]), float(middles[i][1]), 0))
         for i in big
-        if i != own
+        if i != own and np.percentile(view.height[labels == i], 90) > BUMP
     )
     return Pieces(CutOut(_layers(picture, labels == own), place), others, _table(view, standing))
+
+
+def _standing(view: Heightmap) -> NDArray[np.uint8]:
+    """Where things stand: heights smoothed against the sensor's noise, frayed edges cut off."""
+    smooth = cv2.medianBlur(view.height, 5)
+    solid = (smooth > STANDING).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 def _layers(picture: Tensor, mask: NDArray[np.bool_]) -> Tensor:

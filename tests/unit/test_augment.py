@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,8 +82,25 @@ def test_the_target_lies_on_the_thing_turned_as_told() -> None:
 
 def test_widths_follow_the_stretch() -> None:
     assert torch.allclose(support(STILL).batch(range(3)).target.width, torch.tensor(0.5))
-    widths = support().batch(range(12)).target.width * MAX_WIDTH
+    stretched = Augmentation(scale=0.22, stretch=0.12)
+    widths = support(stretched).batch(range(12)).target.width * MAX_WIDTH
     assert 0.028 < widths.min() < 0.037 and 0.043 < widths.max() < 0.056
+
+
+def test_the_table_changes_its_colours_and_the_thing_does_not() -> None:
+    """What was grey table is many colours over the samples; the demonstrated spot stays blue."""
+    quiet = dict(others=0, noise=0, gain=0, tint=0, slope=0, own_gain=0, holes=0)
+    tables = []
+    for share in (0.0, 1.0):
+        batch = support(Augmentation(recolored=share, **quiet)).batch(range(12))
+        bare = batch.pictures[:, 3] < 0.02
+        seen = zip(batch.pictures, bare, strict=True)
+        tables.append(torch.stack([p[:3, b].median(1).values for p, b in seen]))
+        for picture, place in zip(batch.pictures, batch.target.place, strict=True):
+            found, _ = best_place((place + 1e-9).log(), SPEC.stride)
+            color = picture[:3, round(found.v), round(found.u)]
+            assert color[2] > 0.3 > color[0]
+    assert tables[0].std(0).max() < 0.02 < 0.15 < tables[1].std(0).min()
 
 
 def test_the_spot_stays_visible() -> None:
@@ -97,10 +115,23 @@ def test_the_spot_stays_visible() -> None:
 def test_things_are_cut_out_and_the_table_is_left() -> None:
     view = scene()
     pieces = take_apart(view, place_of(view, grasp_at(view, 96, 80, 0.0)))
-    assert int(pieces.thing.layers[5].sum()) == 12 * 50 + 30 * 12
-    assert len(pieces.others) == 1 and int(pieces.others[0].layers[5].sum()) == 20 * 50
+    # All but the outermost cells of the corners.
+    assert abs(int(pieces.thing.layers[5].sum()) - (12 * 50 + 30 * 12)) < 20
+    assert len(pieces.others) == 1
+    assert abs(int(pieces.others[0].layers[5].sum()) - 20 * 50) < 20
     assert float(pieces.table[3].abs().max()) == 0
     assert float(pieces.table[:3].std()) < 0.02
+
+
+def test_the_sensor_s_errors_are_no_things() -> None:
+    view = scene()
+    rows, columns = np.mgrid[: view.side, : view.side]
+    bump = np.float32(0.009) * np.exp(-((rows - 190) ** 2 + (columns - 40) ** 2) / 60)
+    frayed = view.height + bump.astype(np.float32)
+    frayed[::7, ::5] += 0.03  # single cells
+    noisy = replace(view, height=frayed)
+    pieces = take_apart(noisy, place_of(view, grasp_at(view, 96, 80, 0.0)))
+    assert len(pieces.others) == 1, "neither the bump nor the specks"
 
 
 @pytest.mark.parametrize(("view", "u"), [(scene(), 200), (table(things=False), 96)])
