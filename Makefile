@@ -30,7 +30,7 @@ weights: $(READY)
 	$(BIN)/grasplearn render --families 160 --split validation --seed 1 --workers 2 --out out/validation
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/pretrained.safetensors --tasks 200 --out out/two-pass.safetensors
-	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 200 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 100 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -37,14 +37,15 @@ from grasplearn.nets.codec import (
 )
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.head import Target
+from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.types import MAX_WIDTH, Demonstration, Grasp, Observation
 
 __all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
 
-# Adam's step size of every method that fine-tunes.
-RATES: dict[str, float] = dict.fromkeys(LEARNED[: LEARNED.index(IMPRINT)], 1e-3)
+# Adam's step size of every method that fine-tunes: the best that benchmarks/rates.py tried.
+RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-4), LAST_BLOCK: 1e-3}
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # Keys of the probe's samples: no step ever comes so far.
