@@ -123,6 +123,16 @@ def test_things_are_cut_out_and_the_table_is_left() -> None:
     assert float(pieces.table[:3].std()) < 0.02
 
 
+def test_a_thin_handle_is_cut_out_whole() -> None:
+    """Spoons and combs are a few cells wide and little higher than the sensor's errors."""
+    view = table(things=False)
+    height = view.height.copy()
+    height[100:103, 60:160] = 0.008
+    thin = replace(view, height=height)
+    pieces = take_apart(thin, place_of(view, grasp_at(view, 110, 101, 0.0)))
+    assert abs(int(pieces.thing.layers[5].sum()) - 300) < 10
+
+
 def test_the_sensor_s_errors_are_no_things() -> None:
     view = scene()
     rows, columns = np.mgrid[: view.side, : view.side]
