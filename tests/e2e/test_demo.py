@@ -73,7 +73,7 @@ def test_the_nets_are_shown_untaught_and_taught(out: Path) -> None:
         assert (heat[f"{scene}-untaught"] != heat[f"{scene}-static-sgm"]).mean() > 0.05
     page = (out / "index.html").read_text()
     assert "What was learnt" in page and page.count("in the first new scene.</figcaption>") == 2
-    assert re.search(r"static-sgm: taught in [\d.]+ s, 40 steps of fine-tuning, loss", page)
+    assert re.search(r"static-sgm: taught in [\d.]+ s, \d+ steps of fine-tuning, loss", page)
 
 
 def test_the_skill_is_what_was_taught(out: Path, weights_file: Path) -> None:

@@ -28,7 +28,7 @@ def test_from_families_to_weights_with_modules(
         assert run(["meta-train", *chosen, "--weights", str(out), "--rule", rule, *META]) == 0
     made = load_pretrained(str(out))
     assert set(made.modules) == {"static-sgm", "static-sgm-one-pass"}
-    assert made.card["command"].startswith("grasplearn ") and made.card["validation"]
+    assert made.card["command"].startswith("grasplearn") and made.card["validation"]
 
 
 def test_rendering_from_the_command_line(
