@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.files import write_json
+from grasplearn.errors import InvalidValueError
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode
 from grasplearn.learning.families import find_families
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
@@ -34,7 +34,6 @@ from grasplearn.learning.teaching import RECURRING_BATCHES
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.weights import digest
-from grasplearn.pictures import read_json
 from grasplearn.rules import RULES
 from grasplearn.rules.backprop import Backprop
 from grasplearn.rules.base import BlockGrad, Memory
@@ -128,7 +127,7 @@ def meta_train(
     told = {**asdict(settings), "net": digest(net.state_dict())}
     del told["check_every"]
     told["teaching_rates"] = list(settings.teaching_rates)
-    done = _resume(place, modules, optimizer, told)
+    done = resume(place, modules, optimizer, told)
     tally, began = _Tally(), time.monotonic()
     for task in range(done, settings.tasks):
         for group in optimizer.param_groups:
@@ -139,7 +138,7 @@ def meta_train(
             log(task + 1, tally.figures() | {"seconds": time.monotonic() - began})
             if task + 1 < settings.tasks:
                 tally = _Tally()
-            _save(place, modules, optimizer, told, task + 1)
+            save_checkpoint(place, modules, optimizer, told, task + 1)
     modules.requires_grad_(False)
     trainings = {
         **pretrained.card.get("meta_training", {}),
@@ -253,33 +252,3 @@ def true_gradients(net: Chain, batch: Batch) -> tuple[list[Tensor], list[Tensor]
         loss = net.head.loss(h, batch.target)
         gradients = torch.autograd.grad(loss, outputs)
     return [h.detach() for h in outputs], list(gradients)
-
-
-def _save(
-    place: Path,
-    modules: SGMs,
-    optimizer: torch.optim.Optimizer,
-    told: Mapping[str, Any],
-    task: int,
-) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    waiting = place.with_suffix(".tmp")
-    state = {"modules": modules.state_dict(), "optimizer": optimizer.state_dict(), "task": task}
-    torch.save(state, waiting)
-    waiting.replace(place)
-    write_json(place.with_suffix(".json"), dict(told))
-
-
-def _resume(
-    place: Path, modules: SGMs, optimizer: torch.optim.Optimizer, told: Mapping[str, Any]
-) -> int:
-    """Takes up a checkpoint, if there is one; returns how many tasks are done."""
-    if not place.exists():
-        return 0
-    if read_json(place.with_suffix(".json"), "checkpoint settings") != told:
-        raise FileFormatError(f"{place} is of a run with other settings; delete it or rename --out")
-    # Tensors and numbers only: nothing that is loaded here can execute code.
-    state = torch.load(place, weights_only=True)
-    modules.load_state_dict(state["modules"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["task"])

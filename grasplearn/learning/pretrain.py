@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.files import write_json
+from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
+from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode, is_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
@@ -32,7 +32,6 @@ from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import best_place
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Target
-from grasplearn.pictures import read_json
 
 CHECKPOINT = "checkpoint.pt"
 WARM_UP = 100
@@ -105,7 +104,7 @@ def pretrain(
     team = Team.of_environment(settings.device)
     optimizer = torch.optim.Adam(_trained(net), settings.rate, betas=(0.9, 0.99))
     place = out.with_suffix("." + CHECKPOINT)
-    done = _resume(place, net, optimizer, settings)
+    done = resume(place, net, optimizer, _told(settings), settings.device)
     loss_of = team.shared(_EpisodeLoss(net))
     began, losses = time.monotonic(), []
     for step in range(done, settings.steps):
@@ -120,7 +119,7 @@ def pretrain(
             figures["seconds"] = time.monotonic() - began
             losses = []
             log(step + 1, figures)
-            _save(place, net, optimizer, settings, step + 1)
+            save_checkpoint(place, net, optimizer, _told(settings), step + 1)
     full = {
         **card,
         "pretraining": {**asdict(settings), "families": rendered, "started_from": start},
@@ -205,37 +204,6 @@ def localisation(net: GraspNet, paths: list[Path], seed: int = 0) -> dict[str, f
     net.head.width.copy_(own[1])
     rates = {tier: float(np.mean(some)) for tier, some in sorted(right.items())}
     return rates | {"mean": float(np.mean(list(rates.values())))}
-
-
-def _save(
-    place: Path,
-    net: GraspNet,
-    optimizer: torch.optim.Optimizer,
-    settings: PretrainSettings,
-    step: int,
-) -> None:
-    """Writes a checkpoint; a run that is killed meanwhile leaves the last one whole."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    waiting = place.with_suffix(".tmp")
-    state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    torch.save(state, waiting)
-    waiting.replace(place)
-    write_json(place.with_suffix(".json"), _told(settings))
-
-
-def _resume(
-    place: Path, net: GraspNet, optimizer: torch.optim.Optimizer, settings: PretrainSettings
-) -> int:
-    """Takes up a checkpoint, if there is one; returns how many steps are done."""
-    if not place.exists():
-        return 0
-    if read_json(place.with_suffix(".json"), "checkpoint settings") != _told(settings):
-        raise FileFormatError(f"{place} is of a run with other settings; delete it or rename --out")
-    # Tensors and numbers only: nothing that is loaded here can execute code.
-    state = torch.load(place, weights_only=True, map_location=settings.device)
-    net.load_state_dict(state["net"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
 
 
 def _told(settings: PretrainSettings) -> dict[str, Any]:
