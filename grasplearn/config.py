@@ -229,6 +229,8 @@ class Pretrain(Common):
     """Scenes an episode."""
     side: Count = 160
     """Pixels along the side of a question's crop."""
+    composed: float = 0.0
+    """Share of questions that further things are laid into, look-alikes among them."""
     augmented: float = 0.0
     """Share of episodes whose questions come from the teaching augmentation."""
     rate: float = 1e-3
@@ -241,6 +243,8 @@ class Pretrain(Common):
     """Rotations of a demonstration in training; the net itself has 16."""
     check_every: Count = 500
     """Steps between checkpoints."""
+    bf16: bool = False
+    """Multiply in bfloat16: quicker on CUDA and on processors that have it."""
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """cpu or cuda."""
     threads: OptionalCount = None

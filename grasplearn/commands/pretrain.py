@@ -13,13 +13,19 @@ from grasplearn.nets.graspnet import NetSpec
 def run(options: Pretrain) -> None:
     settings = PretrainSettings(
         NetSpec(width=options.width, depth=options.depth),
-        EpisodeSettings(options.questions, options.side, augmented=options.augmented),
+        EpisodeSettings(
+            options.questions,
+            options.side,
+            composed=options.composed,
+            augmented=options.augmented,
+        ),
         options.turns,
         options.steps,
         options.batch,
         options.rate,
         options.seed,
         options.check_every,
+        options.bf16,
         options.device,
     )
     use_threads(options.threads)

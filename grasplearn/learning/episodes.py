@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import Heightmap, hue_rotation
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.compose import compose, look_alike, stranger
 from grasplearn.learning.families import View, Views, load_family
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import Place, encode, patches, place_target
@@ -33,6 +35,8 @@ class EpisodeSettings:
         side: pixels of a question's crop; the whole heightmap's side for no crop.
         mirror: probability that all is seen in a mirror; hue: that all colours are turned. The
             object then is another one, in the demonstration and in the questions alike.
+        composed: share of questions into which a further scene's things are laid: another
+            object's, or the same one's in other colours or another size.
         augmented: share of episodes whose questions are made from the demonstration by the
             teaching augmentation instead of other scenes.
     """
@@ -41,6 +45,7 @@ class EpisodeSettings:
     side: int = 160
     mirror: float = 0.5
     hue: float = 0.5
+    composed: float = 0.0
     augmented: float = 0.0
 
     def __post_init__(self) -> None:
@@ -70,9 +75,16 @@ class Episode:
 
 
 def draw_episode(
-    path: Path, spec: NetSpec, rng: np.random.Generator, settings: EpisodeSettings
+    path: Path,
+    spec: NetSpec,
+    rng: np.random.Generator,
+    settings: EpisodeSettings,
+    others: Sequence[Path] = (),
 ) -> Episode:
     """Draws an episode from a family's file.
+
+    Args:
+        others: families that further things come from where questions are composed.
 
     Raises:
         FileFormatError: see ``load_family``.
@@ -94,9 +106,13 @@ def draw_episode(
     if rng.random() < settings.augmented:
         batch = _support(view, grasp, spec, rng, settings)
         return Episode(patch, width / MAX_WIDTH, batch, (), (), view, grasp)
-    others = [i for i, w in enumerate(family.views) if i != shown and len(w.places[k])]
-    asked = [others[i] for i in rng.permutation(len(others))[: settings.questions]]
-    questions = [_question(family.views[i], k, yaw, rng, settings.side) for i in asked]
+    left = [i for i, w in enumerate(family.views) if i != shown and len(w.places[k])]
+    asked = [left[i] for i in rng.permutation(len(left))[: settings.questions]]
+    seen = [family.views[i] for i in asked]
+    if settings.composed:
+        strangers = _strangers(family, others, rng)
+        seen = [_crowded(view, family, k, strangers, rng, settings.composed) for view in seen]
+    questions = [_question(view, k, yaw, rng, settings.side) for view in seen]
     places = [[Place(*p) for p in found] for _, found in questions]
     target = Target(
         place_target(places, spec, settings.side),
@@ -111,6 +127,38 @@ def draw_episode(
         view,
         grasp,
     )
+
+
+def _strangers(family: Views, others: Sequence[Path], rng: np.random.Generator) -> tuple[View, ...]:
+    """Returns the plain scenes of a family of another category, or none."""
+    if not others:
+        return ()
+    found = load_family(others[int(rng.integers(len(others)))], most=2)
+    same = found.object_id.rsplit("_", 1)[0] == family.object_id.rsplit("_", 1)[0]
+    return () if same else found.views
+
+
+def _crowded(
+    view: View,
+    family: Views,
+    k: int,
+    strangers: tuple[View, ...],
+    rng: np.random.Generator,
+    share: float,
+) -> View:
+    """Returns the scene with further things in it, or as it is where they would cover the spot."""
+    if rng.random() >= share:
+        return view
+    # Beside a kin no look-alike: nothing tells which of the two is meant.
+    twins = [] if view.tier == "kin" else [w for w in family.views if len(w.places[k])]
+    if twins and (not strangers or rng.random() < 0.5):
+        further = look_alike(twins[int(rng.integers(len(twins)))], k, rng)
+    elif strangers:
+        further = stranger(strangers[int(rng.integers(len(strangers)))], rng)
+    else:
+        return view
+    made = compose(view, further, on_top=bool(rng.random() < 0.5))
+    return made if len(made.places[k]) else view
 
 
 def _support(

@@ -96,8 +96,8 @@ def save_family(folder: Path, index: int, family: Views) -> None:
     write_files(folder, {family_name(index): stream.getvalue()})
 
 
-def load_family(path: Path) -> Views:
-    """Reads a family.
+def load_family(path: Path, most: int | None = None) -> Views:
+    """Reads a family, or its first ``most`` scenes alone, which is quicker.
 
     Raises:
         FileFormatError: the file is damaged or something else.
@@ -107,7 +107,7 @@ def load_family(path: Path) -> Views:
             meta = json.loads(data["meta"].tobytes())
             views = tuple(
                 _view(data[f"color{i}"], data[f"height{i}"], told)
-                for i, told in enumerate(meta["views"])
+                for i, told in enumerate(meta["views"][:most])
             )
         return Views(meta["object"], views, meta["plain"])
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, cv2.error) as error:

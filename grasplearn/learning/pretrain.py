@@ -53,7 +53,8 @@ class PretrainSettings:
         rate: Adam's step size after the warm-up; it decays on a cosine to a hundredth.
         seed: of the initial weights and all episodes.
         check_every: steps between looks at the validation families and checkpoints.
-        device: ``cpu`` or ``cuda``, where bfloat16 is used.
+        bf16: multiply in bfloat16: quicker on CUDA, and on processors that have it (AVX-512 BF16).
+        device: ``cpu`` or ``cuda``.
     """
 
     spec: NetSpec = field(default_factory=NetSpec)
@@ -64,6 +65,7 @@ class PretrainSettings:
     rate: float = 1e-3
     seed: int = 0
     check_every: int = 500
+    bf16: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -170,9 +172,9 @@ def _step(
     optimizer.zero_grad()
     total = 0.0
     for path in rng.choice(len(paths), settings.batch):
-        episode = draw_episode(paths[path], spec, rng, settings.episodes)
+        episode = draw_episode(paths[path], spec, rng, settings.episodes, paths)
         batch = episode.batch.to(settings.device)
-        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.device == "cuda"):
+        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
             patches = episode.patches.to(settings.device)
             loss = loss_of(patches, episode.width, batch.pictures, batch.target)
         (loss / settings.batch).backward()
