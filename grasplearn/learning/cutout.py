@@ -99,7 +99,7 @@ def _without_fringe(
     rgb: NDArray[np.uint8], high: NDArray[np.uint8], table: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Leaves out cells at an edge whose colour is more the table's nearby than the thing's."""
-    core = cv2.erode(high, np.ones((3, 3), np.uint8), iterations=2)
+    core = np.asarray(cv2.erode(high, np.ones((3, 3), np.uint8), iterations=2), np.uint8)
     to_thing, has_thing = _off(rgb, core, EDGE)
     to_table, has_table = _off(rgb, table, EDGE)
     fringe = (core == 0) & has_thing & has_table & (to_table < to_thing)
