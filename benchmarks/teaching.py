@@ -26,11 +26,11 @@ import tyro
 from grasplearn.edge.memory import peak_memory
 from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
-from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import LAST_BLOCK, LEARNED
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import RATES, Teaching, teach
+from grasplearn.learning.teaching import RATES, Teaching, support_set, teach
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.rules.sgm import SGMs
@@ -60,7 +60,7 @@ def step_bytes(
     net, method = pretrained.net, teaching.method
     rule = LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
     view = heightmap(demonstration.observation)
-    support = SupportSet(view, demonstration.grasp, net.spec, 0, teaching.augmentation)
+    support = support_set(net, view, demonstration.grasp, teaching, 0)
     batch, rng = support.batch(range(teaching.batch)), np.random.default_rng(0)
     state = rule.init(net, rng)
 

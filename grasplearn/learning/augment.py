@@ -15,13 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from grasplearn.errors import InvalidValueError
-from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap
-from grasplearn.learning.cutout import CutOut, take_apart
+from grasplearn.geometry import HEIGHTMAP_SIDE
+from grasplearn.learning.backdrops import draw_backdrop
+from grasplearn.learning.cutout import CutOut, Pieces
+from grasplearn.learning.families import View
 from grasplearn.nets.chain import Batch
-from grasplearn.nets.codec import HEIGHT_UNIT, Place, place_of, place_target, warp
+from grasplearn.nets.codec import HEIGHT_UNIT, Place, place_target, warp
 from grasplearn.nets.graspnet import NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.types import MAX_WIDTH, Array, Grasp
@@ -41,6 +44,7 @@ class Augmentation:
         tilt: perspective across the thing, share per 100 pixels.
         others: how many other things are put beside it, at most.
         occluder: probability that one of them lies on it; hidden: the most it may hide.
+        backdrop: share of samples that are put into another scene instead of onto the own table.
         recolored: share of samples whose table has other colours: tables differ from scene to
             scene, and the demonstration shows only one.
         gain: of brightness; tint: of each colour; slope: of the light over the picture;
@@ -56,6 +60,7 @@ class Augmentation:
     others: int = 4
     occluder: float = 0.3
     hidden: float = 0.4
+    backdrop: float = 0.5
     recolored: float = 0.7
     gain: float = 0.35
     tint: float = 0.1
@@ -96,25 +101,28 @@ class SupportSet:
     """Makes samples of one demonstration.
 
     Args:
-        view: its heightmap; grasp: what was shown; spec: of the net that will be taught.
+        pieces: its heightmap, taken apart; grasp: what was shown; spec: of the net to be taught.
         seed: with the key, all that a sample depends on.
-        distractors: further things to put beside it.
+        backdrops: the other scenes; without any the own table serves always.
+        equals: further places that are as right as the shown one, as offsets from it in pixels and
+            turns: where the thing looks the same when it is turned.
     """
 
     def __init__(
         self,
-        view: Heightmap,
+        pieces: Pieces,
         grasp: Grasp,
         spec: NetSpec,
         seed: int,
         settings: Augmentation | None = None,
-        distractors: Sequence[CutOut] = (),
+        backdrops: Sequence[View] = (),
+        equals: Sequence[Place] = (),
     ) -> None:
         self.settings = settings or Augmentation()
         self.spec, self.seed, self.grasp = spec, seed, grasp
-        pieces = take_apart(view, place_of(view, grasp))
         self.thing, self.table = pieces.thing, pieces.table
-        self.others = (*pieces.others, *distractors)
+        self.others = _of_one_size(pieces.others)
+        self.backdrops, self.equals = tuple(backdrops), tuple(equals)
 
     def batch(self, keys: Sequence[int]) -> Batch:
         """Returns the samples of some keys."""
@@ -132,7 +140,7 @@ class SupportSet:
         seen = torch.where(self._too_hidden(mask, seen, things)[:, None, None], mask, seen)
         _paste(scene, layer, seen)
         self._relight(scene, rngs)
-        places = [[pose.place] for pose in things]
+        places = [self._right_places(pose) for pose in things]
         target = Target(place_target(places, self.spec, self.settings.side), self._widths(things))
         return Batch(scene, target, tuple(keys))
 
@@ -142,6 +150,14 @@ class SupportSet:
         u, v = rng.uniform(margin, s.side - 1 - margin, 2)
         place = Place(float(u), float(v), float(rng.uniform(0, 2 * math.pi)))
         return self._pose(rng, place, self.thing.place)
+
+    def _right_places(self, pose: Pose) -> list[Place]:
+        to_sample = np.linalg.inv(pose.to_source)
+        right = [pose.place]
+        for equal in self.equals:
+            at = to_sample @ [self.thing.place.u + equal.u, self.thing.place.v + equal.v, 1.0]
+            right.append(Place(at[0] / at[2], at[1] / at[2], pose.place.turn + equal.turn))
+        return right
 
     def _pose(
         self, rng: np.random.Generator, place: Place, source: Place, which: int = 0, lift: float = 0
@@ -198,6 +214,8 @@ class SupportSet:
                 colors = torch.from_numpy(np.stack([factor, offset])).to(table.dtype)
                 by, plus = colors.view(2, 3, 1, 1)
                 table[COLOR] = (table[COLOR] * by + plus).clamp(-1, 1)
+            if self.backdrops and rng.random() < self.settings.backdrop:
+                table.copy_(draw_backdrop(self.backdrops, rng, side))
         return tables
 
     def _too_hidden(self, mask: Tensor, seen: Tensor, things: list[Pose]) -> Tensor:
@@ -235,6 +253,16 @@ class SupportSet:
         jaws = np.array([math.cos(self.grasp.yaw), -math.sin(self.grasp.yaw)])
         factors = [float(np.linalg.norm(pose.stretched @ jaws)) for pose in things]
         return (torch.tensor(factors) * self.grasp.width / MAX_WIDTH).clamp(max=1)
+
+
+def _of_one_size(cut_outs: Sequence[CutOut]) -> tuple[CutOut, ...]:
+    """Pads them on the right and below, so that they can be worked on together."""
+    sizes = [cut_out.layers.shape[1:] for cut_out in cut_outs]
+    height, width = (max((size[i] for size in sizes), default=0) for i in (0, 1))
+    return tuple(
+        CutOut(F.pad(c.layers, (0, width - w, 0, height - h)), c.place)
+        for c, (h, w) in zip(cut_outs, sizes, strict=True)
+    )
 
 
 def _projective(source: Place, back: Array, lean: Array) -> Array:

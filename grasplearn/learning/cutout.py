@@ -18,6 +18,10 @@ from grasplearn.nets.codec import Place, encode
 # What is higher than this, m, stands on the table; smaller islands than this, cells, are noise.
 STANDING = 0.006
 MIN_CELLS = 25
+# Higher than this, m, with channels that differ so much from the table's in sum, it stands too.
+FLAT, DISTINCT = 0.003, 75
+# With such a share of distinct cells all of a thing is taken to be distinct where it is low.
+DISTINCT_SHARE = 0.4
 # What is lower on average, m, and whose channels differ from the table's by less in sum, is one of
 # the sensor's errors.
 BUMP, TABLE_COLOR = 0.011, 30
@@ -29,7 +33,11 @@ EDGE, NEARBY = 11, 41
 
 @dataclass(frozen=True, eq=False)
 class CutOut:
-    """layers: (6, S, S), the five channels and the mask; place: u, v that is moved about in it."""
+    """layers: (6, H, W), the five channels and the mask, no larger than the thing and a seam.
+
+    Attributes:
+        place: u, v in the layers, that is moved about.
+    """
 
     layers: Tensor
     place: Place
@@ -54,33 +62,47 @@ def take_apart(view: Heightmap, place: Place) -> Pieces:
     """
     stands = standing(view)
     _, labels, stats, middles = cv2.connectedComponentsWithStats(stands, connectivity=8)
-    big = [i for i in range(1, len(stats)) if stats[i, cv2.CC_STAT_AREA] >= MIN_CELLS]
-    rows, columns = np.nonzero(np.isin(labels, big))
-    if not len(rows):
-        raise InvalidValueError("nothing stands on the table of the demonstration")
-    distance = np.hypot(columns - place.u, rows - place.v)
-    nearest = int(distance.argmin())
-    if distance[nearest] * view.metres_per_pixel > REACH:
-        raise InvalidValueError("nothing stands at the demonstrated grasp; show it on an object")
-    own = labels[rows[nearest], columns[nearest]]
+    big = stats[:, cv2.CC_STAT_AREA] >= MIN_CELLS
+    big[0] = False
     is_thing = _is_thing(view, labels)
+    own = _nearest(labels, is_thing, place, view) or _nearest(labels, big, place, view)
+    if own is None:
+        raise InvalidValueError("nothing stands at the demonstrated grasp; show it on an object")
     picture = encode(view)
     others = tuple(
-        CutOut(_layers(picture, labels == i), Place(float(middles[i][0]), float(middles[i][1]), 0))
-        for i in big
-        if i != own and is_thing[i]
+        _cut(picture, labels == i, Place(float(middles[i][0]), float(middles[i][1]), 0))
+        for i in np.flatnonzero(is_thing)
+        if i != own
     )
-    return Pieces(CutOut(_layers(picture, labels == own), place), others, _table(view, stands))
+    return Pieces(_cut(picture, labels == own, place), others, _table(view, stands))
+
+
+def _nearest(
+    labels: NDArray[Any], which: NDArray[np.bool_], place: Place, view: Heightmap
+) -> int | None:
+    """Returns the nearest of some islands that is within reach of a place."""
+    rows, columns = np.nonzero(which[labels])
+    if not len(rows):
+        return None
+    distance = np.hypot(columns - place.u, rows - place.v)
+    nearest = int(distance.argmin())
+    within = distance[nearest] * view.metres_per_pixel <= REACH
+    return int(labels[rows[nearest], columns[nearest]]) if within else None
 
 
 def standing(view: Heightmap) -> NDArray[np.uint8]:
-    """Where it is higher than the table (N, N), 1 or 0; a handle two cells wide stays whole.
+    """Where something stands on the table (N, N), 1 or 0; a handle two cells wide stays whole.
 
-    A depth sensor smears heights over edges, where a colour picture is sharp: what has the table's
-    colour there is left out.
+    Height decides first. A depth sensor smears it over edges, where a colour picture is sharp, and
+    loses flat things and the inside of hollow ones: there colour has its say.
     """
-    high, table = _high_and_table(view)
-    return _without_fringe(view.rgb, high, table)
+    height = cv2.medianBlur(view.height, 3)
+    table = _table_cells(view)
+    to_table, _ = _off(view.rgb, table, NEARBY)
+    high = (height > STANDING) | ((height > FLAT) & (to_table > DISTINCT))
+    stands = _without_fringe(view.rgb, np.asarray(high, np.uint8), table)
+    stands &= ~_low_and_grown(stands, (height < BUMP) & (to_table < TABLE_COLOR), to_table)
+    return stands | _holes(stands, to_table)
 
 
 def things(view: Heightmap) -> NDArray[np.uint8]:
@@ -90,28 +112,47 @@ def things(view: Heightmap) -> NDArray[np.uint8]:
     return np.asarray(_is_thing(view, labels)[labels], np.uint8)
 
 
-def _high_and_table(view: Heightmap) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _table_cells(view: Heightmap) -> NDArray[np.uint8]:
     high = np.asarray(cv2.medianBlur(view.height, 3) > STANDING, np.uint8)
-    return high, np.asarray(1 - cv2.dilate(high, np.ones((3, 3), np.uint8)), np.uint8)
+    return np.asarray(1 - cv2.dilate(high, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 def _without_fringe(
     rgb: NDArray[np.uint8], high: NDArray[np.uint8], table: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Leaves out cells at an edge whose colour is more the table's nearby than the thing's."""
-    core = np.asarray(cv2.erode(high, np.ones((3, 3), np.uint8), iterations=2), np.uint8)
+    """Leaves out the outermost cells whose colour is more the table's nearby than the thing's."""
+    core = np.asarray(cv2.erode(high, np.ones((3, 3), np.uint8)), np.uint8)
     to_thing, has_thing = _off(rgb, core, EDGE)
     to_table, has_table = _off(rgb, table, EDGE)
     fringe = (core == 0) & has_thing & has_table & (to_table < to_thing)
     return np.asarray((high > 0) & ~fringe, np.uint8)
 
 
+def _low_and_grown(
+    stands: NDArray[np.uint8], like_table: NDArray[np.bool_], to_table: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Bumps of the table that have grown together with a thing of clearly another colour."""
+    _, labels = cv2.connectedComponents(stands, connectivity=8)
+    flat = labels.ravel()
+    distinct = np.bincount(flat, (to_table > DISTINCT).ravel()) / np.maximum(np.bincount(flat), 1)
+    return np.asarray((distinct > DISTINCT_SHARE)[labels] & like_table, np.uint8)
+
+
+def _holes(stands: NDArray[np.uint8], to_table: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Where a thing encloses what is low but has not the table's colour: the inside of a mug."""
+    _, labels = cv2.connectedComponents(1 - stands, connectivity=4)
+    flat = labels.ravel()
+    color = np.bincount(flat, to_table.ravel()) / np.maximum(np.bincount(flat), 1)
+    inside = color > TABLE_COLOR
+    inside[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = False
+    return np.asarray(inside[labels] & (stands == 0), np.uint8)
+
+
 def _is_thing(view: Heightmap, labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Which islands are neither tiny nor low and of the table's own colour; 0 is the table."""
-    _, table = _high_and_table(view)
     flat = labels.ravel()
     cells = np.maximum(np.bincount(flat), 1)
-    to_table, _ = _off(view.rgb, table, NEARBY)
+    to_table, _ = _off(view.rgb, _table_cells(view), NEARBY)
     height = np.bincount(flat, view.height.ravel()) / cells
     color = np.bincount(flat, to_table.ravel()) / cells
     found = (cells >= MIN_CELLS) & ((height > BUMP) | (color > TABLE_COLOR))
@@ -129,8 +170,13 @@ def _off(
     return np.abs(rgb - mean).sum(2), share > 0.5 / side**2
 
 
-def _layers(picture: Tensor, mask: NDArray[np.bool_]) -> Tensor:
-    return torch.cat([picture, torch.from_numpy(mask)[None].to(picture.dtype)])
+def _cut(picture: Tensor, mask: NDArray[np.bool_], place: Place) -> CutOut:
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
+    box = slice(top, rows[-1] + 2), slice(left, columns[-1] + 2)
+    layers = torch.cat([picture, torch.from_numpy(mask)[None].to(picture.dtype)])
+    moved = Place(place.u - float(left), place.v - float(top), place.turn)
+    return CutOut(layers[:, *box].contiguous(), moved)
 
 
 def _table(view: Heightmap, stands: NDArray[np.uint8]) -> Tensor:

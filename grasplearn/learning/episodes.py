@@ -14,10 +14,12 @@ from torch import Tensor
 from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import Heightmap, hue_rotation
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.compose import compose, look_alike, stranger
+from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.families import View, Views, load_family
 from grasplearn.nets.chain import Batch
-from grasplearn.nets.codec import Place, encode, patches, place_target
+from grasplearn.nets.codec import Place, encode, patches, place_of, place_target
 from grasplearn.nets.graspnet import NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.types import MAX_WIDTH, Array, Grasp
@@ -169,7 +171,9 @@ def _support(
     settings: EpisodeSettings,
 ) -> Batch:
     seed = int(rng.integers(2**31))
-    support = SupportSet(view, grasp, spec, seed, Augmentation(side=settings.side))
+    pieces = take_apart(view, place_of(view, grasp))
+    augmentation = Augmentation(side=settings.side)
+    support = SupportSet(pieces, grasp, spec, seed, augmentation, load_backdrops())
     return support.batch(range(settings.questions))
 
 

@@ -23,8 +23,11 @@ from torch import Tensor
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.checkpoints import resume, save_checkpoint
+from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode
+from grasplearn.learning.equals import equally_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import Adam
@@ -32,6 +35,7 @@ from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.teaching import RECURRING_BATCHES
 from grasplearn.nets.chain import Batch, Chain
+from grasplearn.nets.codec import place_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.weights import digest
 from grasplearn.rules import RULES
@@ -173,16 +177,20 @@ def _teach_task(
     episode = draw_episode(path, net.spec, rng, EpisodeSettings(questions=1))
     learner = copy.deepcopy(net)
     learner.imprint(episode.patches, episode.width)
+    place = place_of(episode.view, episode.grasp)
     try:
-        support = SupportSet(
-            episode.view,
-            episode.grasp,
-            net.spec,
-            int(rng.integers(2**31)),
-            Augmentation(side=settings.side),
-        )
+        pieces = take_apart(episode.view, place)
     except InvalidValueError:
         return  # too flat to be cut out: nothing that teaching would accept
+    support = SupportSet(
+        pieces,
+        episode.grasp,
+        net.spec,
+        int(rng.integers(2**31)),
+        Augmentation(side=settings.side),
+        load_backdrops(),
+        equally_right(learner, episode.view, pieces.thing, place),
+    )
     rule = settings.static_rule
     on_policy = StaticSGM(rule.error, modules, rule.limit)
     teacher = _Teacher(modules, optimizer, on_policy, rng, tally)

@@ -51,6 +51,46 @@ class Adam:
         return torch.optim.Adam(groups, self.rate, self.betas)
 
 
+@dataclass(frozen=True)
+class Lars:
+    """Moves every tensor by a share of its own length, along its smoothed gradient; one copy.
+
+    What a tensor has learned before stays in proportion: Adam moves every weight about equally far,
+    those of no concern to the task too, and so forgets more.
+
+    Source: layer-wise adaptive rates, arXiv 1708.03888; here the smoothed gradient is what is
+    scaled, and there is no weight decay.
+
+    Attributes:
+        rate: length of a step / length of the tensor; momentum: share of the gradients before.
+    """
+
+    rate: float = 0.005
+    momentum: float = 0.8
+
+    def __post_init__(self) -> None:
+        _check(self.rate)
+
+    def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
+        return _Lars(groups, {"lr": self.rate, "momentum": self.momentum})
+
+
+class _Lars(torch.optim.Optimizer):
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if p not in self.state:
+                    self.state[p]["smooth"] = torch.zeros_like(p)
+                smooth = self.state[p]["smooth"]
+                smooth.lerp_(p.grad, 1 - group["momentum"])
+                length = float(smooth.norm())
+                if length > 0:
+                    p.sub_(smooth, alpha=group["lr"] * float(p.norm()) / length)
+
+
 def _check(rate: float) -> None:
     if not 0 < rate < float("inf"):
         raise InvalidValueError(f"a step size must be above 0 and finite, got {rate}")

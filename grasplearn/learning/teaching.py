@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.backdrops import load_backdrops
+from grasplearn.learning.cutout import take_apart
+from grasplearn.learning.equals import equally_right
 from grasplearn.learning.fine_tune import FineTuning, Report, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
@@ -189,7 +192,7 @@ def _teach(
         imprint(net, demonstration, view)
         kept = IMPRINT
     if rule is not None:
-        support = SupportSet(view, demonstration.grasp, net.spec, seed, teaching.augmentation)
+        support = support_set(net, view, demonstration.grasp, teaching, seed)
         refined, report = fine_tune(
             net,
             _batches(support, teaching, rule),
@@ -236,6 +239,22 @@ def _settings(teaching: Teaching, blocks: int) -> FineTuning:
     rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
         optimizer=Adam(rate), frozen=frozenset(frozen), measure_memory=teaching.measure_memory
+    )
+
+
+def support_set(
+    net: GraspNet, view: Heightmap, grasp: Grasp, teaching: Teaching, seed: int
+) -> SupportSet:
+    """Returns what an imprinted net is refined on.
+
+    Raises:
+        InvalidValueError: nothing stands at the grasp.
+    """
+    place = place_of(view, grasp)
+    pieces = take_apart(view, place)
+    equals = equally_right(net, view, pieces.thing, place)
+    return SupportSet(
+        pieces, grasp, net.spec, seed, teaching.augmentation, load_backdrops(), equals
     )
 
 

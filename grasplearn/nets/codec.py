@@ -158,21 +158,36 @@ def best_place(quality: Tensor, stride: int) -> tuple[Place, float]:
     The place is the mean over the peak's neighbourhood (3 turns x 3 x 3 cells), weighted with the
     probabilities there.
     """
-    turns, _, width = quality.shape
     flat = quality.double().cpu()
-    peak = int(flat.argmax())
-    r, y, x = peak // (flat[0].numel()), peak // width % flat.shape[1], peak % width
-    ys = torch.arange(max(y - 1, 0), min(y + 2, flat.shape[1]))
+    probability = torch.exp(flat - flat.logsumexp((0, 1, 2)))
+    return _around(probability, int(flat.argmax()), stride)
+
+
+def good_places(quality: Tensor, stride: int, least: float, most: int) -> list[Place]:
+    """Returns the peaks of (R, h, w) logits from ``least`` on, at most so many, best first."""
+    flat = quality.double().cpu()
+    probability = torch.exp(flat - flat.logsumexp((0, 1, 2)))
+    ring = torch.cat([flat[-1:], flat, flat[:1]])[None, None]
+    highest = F.max_pool3d(F.pad(ring, (1, 1, 1, 1), value=-math.inf), 3, 1)[0, 0]
+    peaks = torch.nonzero(((flat >= highest) & (flat >= least)).flatten())[:, 0]
+    best = peaks[flat.flatten()[peaks].argsort(descending=True)][:most]
+    return [_around(probability, int(peak), stride)[0] for peak in best]
+
+
+def _around(probability: Tensor, peak: int, stride: int) -> tuple[Place, float]:
+    """Returns the mean place around a cell of (R, h, w), and the probability there."""
+    turns, height, width = probability.shape
+    r, y, x = peak // (height * width), peak // width % height, peak % width
+    ys = torch.arange(max(y - 1, 0), min(y + 2, height))
     xs = torch.arange(max(x - 1, 0), min(x + 2, width))
     rs = torch.arange(r - 1, r + 2)
-    window = flat[rs % turns][:, ys][:, :, xs]
-    probability = torch.exp(window - flat.logsumexp((0, 1, 2)))
-    share = probability / probability.sum()
+    window = probability[rs % turns][:, ys][:, :, xs]
+    share = window / window.sum()
     row = float((share.sum((0, 2)) * ys).sum())
     column = float((share.sum((0, 1)) * xs).sum())
     turn = float((share.sum((1, 2)) * rs).sum()) * 2 * math.pi / turns
     middle = (stride - 1) / 2
-    return Place(column * stride + middle, row * stride + middle, turn), float(probability.sum())
+    return Place(column * stride + middle, row * stride + middle, turn), float(window.sum())
 
 
 def decode(maps: Maps, view: Heightmap, demonstrated_yaw: float, sample: int = 0) -> Grasp:

@@ -13,9 +13,12 @@ from test_codec import grasp_at, table
 from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import Heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
+from grasplearn.learning.backdrops import FOLDER, draw_backdrop, load_backdrops
 from grasplearn.learning.cutout import take_apart
+from grasplearn.learning.families import View, find_families, load_family
 from grasplearn.nets.codec import best_place, place_of
 from grasplearn.nets.graspnet import NetSpec
+from grasplearn.sim.objects import Catalogue
 from grasplearn.types import MAX_WIDTH
 
 SPEC = NetSpec()
@@ -41,7 +44,9 @@ def scene() -> Heightmap:
 
 
 def support(settings: Augmentation | None = None, seed: int = 0) -> SupportSet:
-    return SupportSet(scene(), grasp_at(scene(), 96, 80, 0.2), SPEC, seed, settings)
+    grasp = grasp_at(scene(), 96, 80, 0.2)
+    pieces = take_apart(scene(), place_of(scene(), grasp))
+    return SupportSet(pieces, grasp, SPEC, seed, settings)
 
 
 def test_the_same_key_gives_the_same_bytes_in_any_company() -> None:
@@ -130,7 +135,7 @@ def test_a_thin_handle_is_cut_out_whole() -> None:
     height[100:103, 60:160] = 0.008
     thin = replace(view, height=height)
     pieces = take_apart(thin, place_of(view, grasp_at(view, 110, 101, 0.0)))
-    assert abs(int(pieces.thing.layers[5].sum()) - 300) < 10
+    assert abs(int(pieces.thing.layers[5].sum()) - 300) < 20
 
 
 def test_the_sensor_s_errors_are_no_things() -> None:
@@ -155,3 +160,32 @@ def test_settings_are_checked() -> None:
         with pytest.raises(InvalidValueError):
             Augmentation(**wrong)
     assert np.isfinite(Augmentation().scale)
+
+
+def test_samples_are_put_into_other_scenes_too() -> None:
+    """A red scene shows behind about half of the samples, and the thing in front of it."""
+    red = np.zeros((224, 224, 3), np.uint8)
+    red[..., 0] = 255
+    known = np.ones((224, 224), bool)
+    backdrop = View(red, np.zeros((224, 224), np.float32), known, "same", (), ())
+    grasp = grasp_at(scene(), 96, 80, 0.2)
+    pieces = take_apart(scene(), place_of(scene(), grasp))
+    quiet = Augmentation(others=0, recolored=0, noise=0, gain=0, tint=0, slope=0, own_gain=0)
+    batch = SupportSet(pieces, grasp, SPEC, 0, quiet, [backdrop]).batch(range(40))
+    bare = batch.pictures[:, 3] < 0.02
+    colors = [p[:3, b].median(1).values for p, b in zip(batch.pictures, bare, strict=True)]
+    strange = [float(c.max() - c.min()) > 0.5 for c in colors]
+    assert 10 < sum(strange) < 30
+    for picture, place in zip(batch.pictures, batch.target.place, strict=True):
+        found, _ = best_place((place + 1e-9).log(), SPEC.stride)
+        color = picture[:3, round(found.v), round(found.u)]
+        assert color[2] > 0.3 > color[0], "the blue arm is in front"
+
+
+def test_the_shipped_scenes_are_of_training_objects() -> None:
+    views = load_backdrops()
+    assert len(views) >= 50 and {view.tier for view in views} == {"same"}
+    train = {model.object_id for model in Catalogue.builtin().select(split="train")}
+    assert {load_family(path).object_id for path in find_families(FOLDER)[0]} <= train
+    picture = draw_backdrop(views, np.random.default_rng(0), 128)
+    assert picture.shape == (5, 128, 128) and picture[:3].abs().max() <= 1

@@ -26,6 +26,7 @@ from grasplearn.learning.teaching import (
     REFINED,
     Taught,
     Teaching,
+    support_set,
     teach,
 )
 from grasplearn.nets import codec
@@ -223,7 +224,7 @@ def test_the_demonstration_itself_is_in_the_probe(pretrained: Pretrained) -> Non
 def test_the_probe_is_the_mean_over_its_samples(pretrained: Pretrained) -> None:
     result = taught(pretrained, "static-sgm", probe=3)
     view, net = heightmap(demonstration().observation), imprinted(pretrained)
-    support = SupportSet(view, demonstration().grasp, net.spec, 0, QUICK.augmentation)
+    support = support_set(net, view, demonstration().grasp, QUICK, 0)
     with torch.no_grad():
         losses = [float(net.loss(support.batch([FIRST_PROBE_KEY + n]))) for n in range(3)]
     assert result.probe_loss is not None
