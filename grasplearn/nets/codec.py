@@ -155,23 +155,31 @@ def place_target(places: list[list[Place]], spec: NetSpec, side: int) -> Tensor:
 def best_place(quality: Tensor, stride: int) -> tuple[Place, float]:
     """Returns the best place of (R, h, w) logits and its probability, finer than cells and turns.
 
-    The place is the mean over the peak's neighbourhood (3 turns x 3 x 3 cells), weighted with the
-    probabilities there.
+    Best is the neighbourhood (3 turns x 3 x 3 cells) that holds the most probability: a right spot
+    is often shared by several cells, where a chance likeness has one. The place is the mean over
+    it, weighted with the probabilities there.
     """
-    flat = quality.double().cpu()
-    probability = torch.exp(flat - flat.logsumexp((0, 1, 2)))
-    return _around(probability, int(flat.argmax()), stride)
+    probability = _probability(quality)
+    ring = torch.cat([probability[-1:], probability, probability[:1]])[None, None]
+    shared = F.avg_pool3d(F.pad(ring, (1, 1, 1, 1)), 3, 1)[0, 0]
+    return _around(probability, int(shared.argmax()), stride)
 
 
 def good_places(quality: Tensor, stride: int, least: float, most: int) -> list[Place]:
     """Returns the peaks of (R, h, w) logits from ``least`` on, at most so many, best first."""
     flat = quality.double().cpu()
-    probability = torch.exp(flat - flat.logsumexp((0, 1, 2)))
     ring = torch.cat([flat[-1:], flat, flat[:1]])[None, None]
     highest = F.max_pool3d(F.pad(ring, (1, 1, 1, 1), value=-math.inf), 3, 1)[0, 0]
     peaks = torch.nonzero(((flat >= highest) & (flat >= least)).flatten())[:, 0]
     best = peaks[flat.flatten()[peaks].argsort(descending=True)][:most]
+    probability = _probability(quality)
     return [_around(probability, int(peak), stride)[0] for peak in best]
+
+
+def _probability(quality: Tensor) -> Tensor:
+    """Returns what (R, h, w) logits say of every place, in double precision; sums to 1."""
+    flat = quality.double().cpu()
+    return torch.exp(flat - flat.logsumexp((0, 1, 2)))
 
 
 def _around(probability: Tensor, peak: int, stride: int) -> tuple[Place, float]:

@@ -10,6 +10,7 @@ import torch
 
 from grasplearn.errors import InvalidValueError, NoGraspError
 from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap, yaw_difference
+from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.nets.codec import (
     Place,
     best_place,
@@ -23,7 +24,7 @@ from grasplearn.nets.codec import (
     turned_about,
     warp,
 )
-from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.graspnet import NetSpec
 from grasplearn.nets.head import Maps
 from grasplearn.types import MAX_WIDTH, Camera, Demonstration, Grasp, Observation
 
@@ -120,12 +121,12 @@ def test_warping_keeps_what_it_should() -> None:
 
 
 def test_an_imprint_alone_finds_the_thing_turned_and_moved() -> None:
-    """Without any training: random features, correlated."""
+    """The shipped features, on a thing that no training has seen."""
     view = table()
     grasp = grasp_at(view, 96, 80, 0.2)
     camera = Camera([[200, 0, 64], [0, 200, 64], [0, 0, 1]], np.eye(4), 128, 128)
     seen = Observation(np.zeros((128, 128, 3), np.uint8), np.ones((128, 128)), camera)
-    net = GraspNet()
+    net = load_pretrained("shipped").net
     imprint(net, Demonstration(seen, grasp), view)
     picture = encode(view)
     for turn in (0.0, 1.0, 2.5, 4.5):

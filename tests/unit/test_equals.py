@@ -55,7 +55,7 @@ def test_samples_tell_all_right_places() -> None:
     grasp = grasp_at(view, 84, 112, 0.0)
     pieces = take_apart(view, place_of(view, grasp))
     still = Augmentation(scale=0, stretch=0, tilt=0, others=0, recolored=0)
-    support = SupportSet(pieces, grasp, SPEC, 0, still, [Place(56, 0, math.pi)])
+    support = SupportSet(pieces, grasp, SPEC, 0, still, equals=[Place(56, 0, math.pi)])
     batch = support.batch(range(8))
     for target in batch.target.place:
         one, share = best_place((target + 1e-9).log(), SPEC.stride)
