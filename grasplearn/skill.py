@@ -138,6 +138,7 @@ class Skill:
             "weights": {"name": self.weights, "digest": self.digest},
             "kept": taught.kept,
             "probe_loss": None if taught.probe_loss is None else _plain(taught.probe_loss),
+            "missed": taught.missed,
             "warning": taught.warning,
             "seconds": taught.seconds,
             "fine_tuning": None if report is None else _report_card(report),
@@ -205,6 +206,7 @@ class Skill:
                 None if card["fine_tuning"] is None else _report(card["fine_tuning"]),
                 str(card["kept"]),
                 None if card["probe_loss"] is None else _pair(card["probe_loss"]),
+                None if card["missed"] is None else float(card["missed"]),
                 str(card["warning"]),
                 float(card["seconds"]),
             )

@@ -87,7 +87,10 @@ def _told(skill: Skill) -> list[str]:
     """What a person wants to know of the teaching."""
     taught, report = skill.taught, skill.taught.report
     if report is None:
-        return [f"taught by {skill.method} in {taught.seconds:.2f} s"]
+        told = f"taught by {skill.method} in {taught.seconds:.2f} s"
+        if taught.missed is not None:
+            told += f": the imprint misses {taught.missed:.0%} of samples held out and was kept"
+        return [told]
     lines = [
         f"taught by {skill.method}: {len(report.losses)} steps in {report.seconds:.1f} s, "
         f"loss {report.losses[0]:.2f} to {report.losses[-1]:.2f}"

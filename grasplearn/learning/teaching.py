@@ -1,8 +1,9 @@
 """Teaching: one demonstration is imprinted into a pre-trained net, refined, and checked.
 
-Imprinting takes milliseconds and is exact. Refining fine-tunes on augmentations of the one picture;
-on samples it was not tuned on, and on the demonstration itself, the refined net must then be better
-than the imprinted one, or the imprint is kept.
+Imprinting takes milliseconds and is exact. Where the imprint misses the spot in samples made from
+the one picture, refining fine-tunes on more of them; on samples it was not tuned on, and on the
+demonstration itself, the refined net must then be better than the imprinted one, or the imprint is
+kept.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from grasplearn.learning.equals import equally_right
 from grasplearn.learning.fine_tune import FineTuning, Report, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
-from grasplearn.learning.optimizers import Adam
+from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained
+from grasplearn.learning.probe import Probe, shown_batch
 from grasplearn.learning.threads import threads
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import (
@@ -35,24 +37,20 @@ from grasplearn.nets.codec import (
     encode,
     imprint,
     place_of,
-    place_target,
     quality_map,
 )
 from grasplearn.nets.graspnet import GraspNet
-from grasplearn.nets.head import Target
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
-from grasplearn.types import MAX_WIDTH, Demonstration, Grasp, Observation
+from grasplearn.types import Demonstration, Grasp, Observation
 
 __all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
 
-# Adam's step size of every method that fine-tunes: the best that benchmarks/rates.py tried.
-RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-4), LAST_BLOCK: 1e-3}
+# Step size of every method that fine-tunes: the best that benchmarks/rates.py tried.
+RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-3), LAST_BLOCK: 5e-3}
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
-# Keys of the probe's samples: no step ever comes so far.
-FIRST_PROBE_KEY = 1 << 32
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
 RECURRING_BATCHES = 4
 
@@ -67,6 +65,8 @@ class Teaching:
         rate: step size; None for the method's own out of RATES.
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
+        doubt: share of them that the imprint must miss before anything is refined: what it already
+            finds, refining could only lose. 0 refines always.
         measure_memory: follow the first step's live bytes (that step takes longer).
         threads: that torch works with. The bytes that come out depend on it; on an idle machine
             two are a little quicker, on a busy one they wait for each other.
@@ -81,7 +81,8 @@ class Teaching:
     batch: int = 6
     rate: float | None = None
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=128))
-    probe: int = 16
+    probe: int = 23
+    doubt: float = 0.2
     measure_memory: bool = False
     threads: int = 1
 
@@ -92,6 +93,8 @@ class Teaching:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise InvalidValueError(f"{name} must be a whole number from {least} on: {value}")
+        if not 0 <= self.doubt <= 1:
+            raise InvalidValueError(f"doubt must be a share from 0 to 1, got {self.doubt}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
 
@@ -123,6 +126,8 @@ class Taught:
         report: of fine-tuning; None where nothing was fine-tuned.
         kept: which weights won: REFINED, IMPRINT or UNTAUGHT.
         probe_loss: the imprint's and the refined net's on the probe; None without fine-tuning.
+        missed: share of the probe in which the imprint misses the spot; None for methods that never
+            fine-tune.
         warning: what a person should know, or nothing.
         seconds: wall time of teaching, checks included.
     """
@@ -134,6 +139,7 @@ class Taught:
     report: Report | None
     kept: str
     probe_loss: tuple[float, float] | None
+    missed: float | None
     warning: str
     seconds: float
 
@@ -185,33 +191,36 @@ def _teach(
     start = time.perf_counter()
     rule = _rule(teaching.method, pretrained)
     view = heightmap(demonstration.observation)
-    shown = _shown(view, demonstration.grasp, pretrained.net)
+    shown = shown_batch(view, demonstration.grasp, pretrained.net)
     net = copy.deepcopy(pretrained.net)
-    report, probe_loss, kept, warnings = None, None, UNTAUGHT, []
+    report, probe_loss, missed, kept, warnings = None, None, None, UNTAUGHT, []
     if teaching.method != UNTAUGHT:
         imprint(net, demonstration, view)
         kept = IMPRINT
     if rule is not None:
         support = support_set(net, view, demonstration.grasp, teaching, seed)
-        refined, report = fine_tune(
-            net,
-            _batches(support, teaching, rule),
-            rule,
-            np.random.default_rng(seed),
-            _settings(teaching, len(net.blocks)),
-            teaching.steps,
-            watch,
-        )
-        probe = [shown, *_probe(support, teaching)]
-        probe_loss = _mean_loss(net, probe), _mean_loss(refined, probe)
-        better = bool(np.isfinite(report.losses).all()) and probe_loss[1] < probe_loss[0]
-        if better:
-            net, kept = refined, REFINED
-        # A loss that rose from sample to sample means nothing where the probe's has fallen.
-        if not better or any(report.guards.values()):
-            warnings.append(report.warning)
-        if not better:
-            warnings.append("refining did not help on samples held out: the imprint was kept")
+        probe = Probe.draw(shown, support, teaching.probe, teaching.batch)
+        imprinted_loss, missed = probe.look(net)
+        if missed >= teaching.doubt:
+            refined, report = fine_tune(
+                net,
+                _batches(support, teaching, rule),
+                rule,
+                np.random.default_rng(seed),
+                _settings(teaching, len(net.blocks)),
+                teaching.steps,
+                watch,
+            )
+            refined_loss, misses = probe.look(refined)
+            probe_loss = imprinted_loss, refined_loss
+            better = bool(np.isfinite(report.losses).all()) and refined_loss < imprinted_loss
+            if better and misses <= missed:
+                net, kept = refined, REFINED
+            else:
+                warnings.append("refining did not help on samples held out: the imprint was kept")
+            # A loss that rose from sample to sample means nothing where the probe's has fallen.
+            if kept == IMPRINT or any(report.guards.values()):
+                warnings.insert(0, report.warning)
     if kept != UNTAUGHT and not _loss(net, shown) < _loss(pretrained.net, shown):
         warnings.append("on its own demonstration the taught net is no better than an untaught one")
     return Taught(
@@ -222,6 +231,7 @@ def _teach(
         report,
         kept,
         probe_loss,
+        missed,
         "; ".join(w for w in warnings if w),
         time.perf_counter() - start,
     )
@@ -238,7 +248,10 @@ def _settings(teaching: Teaching, blocks: int) -> FineTuning:
     frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
     rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
-        optimizer=Adam(rate), frozen=frozenset(frozen), measure_memory=teaching.measure_memory
+        optimizer=Lars(rate),
+        head={"width": 0.0},
+        frozen=frozenset(frozen),
+        measure_memory=teaching.measure_memory,
     )
 
 
@@ -266,34 +279,6 @@ def _batches(support: SupportSet, teaching: Teaching, rule: LearningRule) -> Ite
         yield support.batch(range(first, first + teaching.batch))
 
 
-def _probe(support: SupportSet, teaching: Teaching) -> Iterator[Batch]:
-    """Samples that no step has seen, in batches as small as a step's."""
-    for first in range(0, teaching.probe, teaching.batch):
-        keys = range(first, min(first + teaching.batch, teaching.probe))
-        yield support.batch([FIRST_PROBE_KEY + key for key in keys])
-
-
-def _shown(view: Heightmap, grasp: Grasp, net: GraspNet) -> Batch:
-    """The demonstration itself as a batch of one: the grasp at its own place, not turned.
-
-    Raises:
-        InvalidValueError: the grasp lies outside the workspace.
-    """
-    place = place_of(view, grasp)
-    if not (0 <= place.u < view.side and 0 <= place.v < view.side):
-        raise InvalidValueError("the demonstrated grasp lies outside the workspace")
-    volume = place_target([[place]], net.spec, view.side)
-    width = torch.tensor([grasp.width / MAX_WIDTH])
-    return Batch(encode(view)[None], Target(volume, width))
-
-
 @torch.no_grad()
 def _loss(net: GraspNet, batch: Batch) -> float:
     return float(net.loss(batch))
-
-
-def _mean_loss(net: GraspNet, batches: list[Batch]) -> float:
-    """Mean over all samples."""
-    counts = [len(batch.pictures) for batch in batches]
-    losses = [_loss(net, batch) for batch in batches]
-    return float(np.average(losses, weights=counts))

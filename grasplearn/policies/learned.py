@@ -81,11 +81,14 @@ class LearnedGrasper:
     def facts(self) -> Mapping[str, Any]:
         """What happened when it was taught, as JSON values; no times, so that runs can be compared.
 
-        ``kept``, ``warning``; where it was fine-tuned also ``probe_loss`` (imprinted, refined),
-        ``last_loss`` and ``guards``. A loss that is not finite is None.
+        ``kept``, ``warning``; of methods that fine-tune ``missed``; where that was called for also
+        ``probe_loss`` (imprinted, refined), ``last_loss`` and ``guards``. A loss that is not finite
+        is None.
         """
         taught, report = self.taught, self.taught.report
         facts: dict[str, Any] = {"kept": taught.kept, "warning": taught.warning}
+        if taught.missed is not None:
+            facts["missed"] = taught.missed
         if report is not None:
             facts["last_loss"] = _plain(report.losses[-1])
             facts["guards"] = {guard.value: count for guard, count in report.guards.items()}
