@@ -14,7 +14,7 @@ import torch
 
 from grasplearn.edge.memory import MemoryMeter
 from grasplearn.errors import InvalidValueError
-from grasplearn.learning.optimizers import Adam, Optimizer, PartOptimizer
+from grasplearn.learning.optimizers import Lars, Optimizer, PartOptimizer
 from grasplearn.nets.chain import Batch, Chain, Grads
 from grasplearn.rules.base import BlockGrad, Guard, LearningRule
 
@@ -29,15 +29,16 @@ class FineTuning:
     Attributes:
         optimizer: of every block and the head; its step size decays on a cosine to ``last`` of it.
         last: step size at the end / at the start.
-        head: factors of the step size by name of the head's parameters (kernels are small).
+        head: factors of the step size by name of the head's parameters; 0 for one that stays as it
+            is (the width of the jaws: the demonstration has told it).
         frozen: indices of blocks that stay as they are; ``len(blocks)`` is the head.
         measure_memory: follow the first step's live bytes (that step takes longer).
         agreement: at these steps, compare with backprop (costs a backprop step each).
     """
 
-    optimizer: Optimizer = field(default_factory=Adam)
+    optimizer: Optimizer = field(default_factory=Lars)
     last: float = 0.1
-    head: dict[str, float] = field(default_factory=lambda: {"kernels": 0.02})
+    head: dict[str, float] = field(default_factory=lambda: {"width": 0.0})
     frozen: frozenset[int] = frozenset()
     measure_memory: bool = False
     agreement: frozenset[int] = frozenset()

@@ -30,7 +30,7 @@ from grasplearn.learning.episodes import EpisodeSettings, draw_episode
 from grasplearn.learning.equals import equally_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
-from grasplearn.learning.optimizers import Adam
+from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.teaching import RECURRING_BATCHES
@@ -71,7 +71,7 @@ class MetaTrainSettings:
     batch: int = 6
     side: int = 128
     rate: float = 2e-3
-    teaching_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
+    teaching_rates: tuple[float, ...] = (2.5e-3, 5e-3, 1e-2)
     inner: int = 8
     seed: int = 0
     check_every: int = 25
@@ -199,7 +199,7 @@ def _teach_task(
     firsts = [(step % pool) * settings.batch for step in range(settings.steps)]
     batches = (support.batch(range(first, first + settings.batch)) for first in firsts)
     rate = settings.teaching_rates[int(rng.integers(len(settings.teaching_rates)))]
-    fine_tune(learner, batches, teacher, rng, FineTuning(Adam(rate)), settings.steps)
+    fine_tune(learner, batches, teacher, rng, FineTuning(Lars(rate)), settings.steps)
 
 
 @dataclass(frozen=True)

@@ -248,10 +248,7 @@ def _settings(teaching: Teaching, blocks: int) -> FineTuning:
     frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
     rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
-        optimizer=Lars(rate),
-        head={"width": 0.0},
-        frozen=frozenset(frozen),
-        measure_memory=teaching.measure_memory,
+        optimizer=Lars(rate), frozen=frozenset(frozen), measure_memory=teaching.measure_memory
     )
 
 

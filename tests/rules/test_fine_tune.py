@@ -9,7 +9,7 @@ import torch
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
-from grasplearn.learning.optimizers import SGD, Adam
+from grasplearn.learning.optimizers import SGD, Adam, Lars, PartOptimizer
 from grasplearn.nets.weights import digest
 from grasplearn.rules import RULES
 from grasplearn.rules.backprop import Backprop
@@ -95,8 +95,28 @@ def test_too_few_batches_and_bad_rates_are_refused() -> None:
     net, batch = conformance.problem()
     with pytest.raises(InvalidValueError, match="2 steps need as many batches, got 1"):
         fine_tune(net, [batch], Backprop(), np.random.default_rng(0), steps=2)
-    for make in (SGD, Adam):
+    for make in (SGD, Adam, Lars):
         with pytest.raises(InvalidValueError):
             make(-1.0)
     with pytest.raises(InvalidValueError):
         FineTuning(last=0)
+
+
+def test_a_layer_wise_step_is_a_share_of_the_tensor_s_length() -> None:
+    """However large the gradient and the tensor are; along the smoothed gradient, downhill."""
+    part = torch.nn.Linear(3, 2)
+    with torch.no_grad():
+        part.weight.copy_(torch.tensor([[3.0, 0, 0], [0, 4, 0]]))
+        part.bias.zero_()
+    optimizer = PartOptimizer(part, Lars(0.1, momentum=0.5), {})
+    steep = torch.tensor([[0.0, 0, 7e5], [0, 0, 0]])
+    optimizer.step({"weight": steep, "bias": torch.ones(2)}, factor=0.5)
+    wanted = torch.tensor([[3.0, 0, -0.25], [0, 4, 0]])
+    assert torch.allclose(part.weight, wanted), "5 percent of a length of 5"
+    assert not part.bias.any(), "what has no length stays"
+    before = part.weight.detach().clone()
+    turned = torch.tensor([[0.0, 0, 0], [0, 0, 3.5e5]])
+    optimizer.step({"weight": turned, "bias": torch.ones(2)}, factor=1.0)
+    moved = part.weight.detach() - before
+    assert moved[0, 2] == pytest.approx(float(moved[1, 2])), "half old, half new"
+    assert float(moved.norm()) == pytest.approx(0.1 * float(before.norm()), rel=1e-5)
