@@ -28,9 +28,11 @@ weights: $(READY)
 	$(BIN)/python -m sim_assets.generator --further 12 --out out/further
 	$(BIN)/grasplearn render --families 2400 --objects out/further --workers 2 --out out/train
 	$(BIN)/grasplearn render --families 160 --split validation --seed 1 --workers 2 --out out/validation
+	$(BIN)/grasplearn render --families 10 --tiers same --seed 7 --out grasplearn/weights/backdrops
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
-	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/pretrained.safetensors --tasks 200 --out out/two-pass.safetensors
-	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 100 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
+	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/crowded.safetensors --tasks 110 --out out/two-pass.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 60 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -19,8 +19,8 @@ from grasplearn.learning.families import View
 from grasplearn.types import Array
 
 # A look-alike's colours are turned by at least this, rad, or it is that much smaller or larger.
-LEAST_HUE = np.pi / 3
-SMALLER, LARGER = (0.6, 0.75), (1.35, 1.6)
+LEAST_HUE = np.pi / 4
+SMALLER, LARGER = (0.6, 0.82), (1.2, 1.6)
 # Colours can be turned where the strongest and the weakest channel are this far apart.
 COLORFUL = 40
 # A place stays right if less than this share of its surroundings is covered or was not cut out.

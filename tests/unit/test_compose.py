@@ -76,9 +76,9 @@ def test_a_look_alike_is_clearly_another() -> None:
         else:
             hues.append(color)
         size = (look_alike(grey, 0, rng).height > 0.01).sum() / 625
-        assert not 0.6 < size < 1.6
+        assert not 0.71 < size < 1.4
     assert len(hues) > 12 and len(areas) > 8
-    assert all(not 0.6 < area < 1.6 for area in areas)
+    assert all(not 0.71 < area < 1.4 for area in areas)
 
 
 def test_a_stranger_keeps_its_size_and_has_no_place() -> None:
