@@ -92,7 +92,7 @@ class Evaluate(Common):
     """
 
     methods: Names = "all"
-    """Which methods: names separated by commas, or all."""
+    """Which methods: names separated by commas, or all; FILE.py:FUNCTION enters one of your own."""
     tiers: Names = "all"
     """Which of same, clutter, view, kin and alike: separated by commas, or all."""
     split: Annotated[str, arg(metavar="NAME")] = "test"
@@ -114,7 +114,34 @@ class Evaluate(Common):
     resume: bool = False
     """Go on with a run that was broken off."""
     backend: Annotated[str, arg(metavar="NAME")] = "joblib"
-    """What runs the processes: joblib."""
+    """Where the processes run: joblib on this machine, ray on a Ray cluster (extra 'ray')."""
+    address: OptionalName = None
+    """Of the Ray cluster; the one that is found here by default."""
+    until_halfwidth: Annotated[float | None, arg(metavar="W", help_behavior_hint="")] = None
+    """Hold more trials, as many again each time, until every row's interval is within +- W."""
+    hangs_after: Annotated[float, arg(metavar="S")] = 600.0
+    """Seconds without any result after which workers count as hung and are started anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Common):
+    """Make one HTML page of an evaluation: which method is best, where, why and at what cost.
+
+    Further runs are compared with the first, over the scenes that both met.
+
+    Example: grasplearn report out/evaluate
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="DIR")]
+    """The --out of an evaluation or a benchmark."""
+    others: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR2", help_behavior_hint="")] = ()
+    """Further runs: what changed significantly."""
+    pictures: Count = 4
+    """Failures of every method that are shown with their pictures."""
+    clips: Count = 4
+    """Methods whose worst failure is shown as a clip."""
+    out: OptionalFile = None
+    """The page's file; report.html in the first folder by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,6 +317,7 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
     "evaluate": Evaluate,
+    "report": Report,
     "teach": Teach,
     "pick": Pick,
     "render": Render,
