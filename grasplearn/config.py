@@ -124,6 +124,35 @@ class Evaluate(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Benchmark(Common):
+    """Hold a named, fixed evaluation; its hash is in the results. The seed is the benchmark's own.
+
+    docs/BENCHMARK.md tells how to enter a method: --methods FILE.py:FUNCTION.
+
+    Example: grasplearn benchmark v1 --quick --workers 2
+    """
+
+    name: Annotated[Positional[str], arg(metavar="NAME")]
+    """Which benchmark: v1."""
+    quick: bool = False
+    """A subset of its scenes for a change of the code; some minutes."""
+    methods: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
+    """Which methods; all by default, and the controls with --quick."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights that learned methods start from: shipped, narrow or a file."""
+    workers: Count = 1
+    """Processes that share the work; the results do not depend on it."""
+    backend: Annotated[str, arg(metavar="NAME")] = "joblib"
+    """Where the processes run: joblib on this machine, ray on a Ray cluster (extra 'ray')."""
+    address: OptionalName = None
+    """Of the Ray cluster; the one that is found here by default."""
+    out: OptionalFolder = None
+    """Where the results go; out/benchmark/v1 by default."""
+    resume: bool = False
+    """Go on with a run that was broken off."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report(Common):
     """Make one HTML page of an evaluation: which method is best, where, why and at what cost.
 
@@ -317,6 +346,7 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
     "evaluate": Evaluate,
+    "benchmark": Benchmark,
     "report": Report,
     "teach": Teach,
     "pick": Pick,

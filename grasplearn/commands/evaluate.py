@@ -44,7 +44,7 @@ def run(options: Evaluate) -> None:
                 progress=report,
             )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_kept(options.out)) from None
+        raise KeyboardInterrupt(kept(options.out)) from None
     except OSError as error:
         error.filename = error.filename or str(options.out)
         raise
@@ -54,7 +54,8 @@ def run(options: Evaluate) -> None:
     write_figures(options.json, summary)
 
 
-def _kept(out: Path) -> str:
+def kept(out: Path) -> str:
+    """What a person is told who stopped an evaluation."""
     count = len(read_rows(out / RESULTS))
     return (
         f"stopped; {count} trials are kept in {out}, and the same command with --resume goes on "

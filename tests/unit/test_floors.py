@@ -39,6 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "jobs",
         "workers",
         "evaluate",
+        "benchmark",
         "render",
         "results",
         "runs",
