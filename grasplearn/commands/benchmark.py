@@ -7,7 +7,7 @@ from pathlib import Path
 from grasplearn.benchmark import demonstrations_digest, read_benchmark
 from grasplearn.commands.common import names, progress, write_figures
 from grasplearn.commands.evaluate import kept
-from grasplearn.config import Benchmark
+from grasplearn.config_evaluation import Benchmark
 from grasplearn.evaluate import evaluate
 from grasplearn.plan import METHODS
 from grasplearn.results import SUMMARY

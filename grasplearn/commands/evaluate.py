@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grasplearn.commands.common import load_objects, names, progress, write_figures
-from grasplearn.config import Evaluate
+from grasplearn.config_evaluation import Evaluate
 from grasplearn.evaluate import evaluate
 from grasplearn.plan import METHODS, EvaluationSettings
 from grasplearn.results import RESULTS, read_rows

@@ -13,7 +13,7 @@ from typing import Any
 from grasplearn.commands.common import Report as Progress
 from grasplearn.commands.common import progress, write_figures
 from grasplearn.commands.replay import Replay, heat, lesson_folder, lesson_name, replay
-from grasplearn.config import Report
+from grasplearn.config_evaluation import Report
 from grasplearn.errors import GraspLearnError, InvalidValueError
 from grasplearn.files import load_demonstration
 from grasplearn.lessons import is_complete

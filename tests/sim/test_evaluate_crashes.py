@@ -200,15 +200,16 @@ def test_two_rows_of_one_trial_are_refused(tmp_path: Path) -> None:
 
 
 def test_trials_are_held_until_the_intervals_are_narrow(run: Path, tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, methods=("depth-heuristic",), until_halfwidth=0.3)
+    settings = dataclasses.replace(SETTINGS, methods=("depth-heuristic",), until_halfwidth=0.2)
     out = begun(run, tmp_path / "out")
     summary = evaluate(settings, out)
     found = rows(out)
-    assert widest(found) <= 0.3
+    assert widest(found) <= 0.2
     assert len(found) > 4 and len(found) % 4 == 0, "whole rounds of two objects with two trials"
-    assert widest([r for r in found if r["trial"] < len(found) // 2 - 2]) > 0.3, "and no round more"
+    before_the_last = [r for r in found if r["trial"] < len(found) // 2 - 2]
+    assert widest(before_the_last) > 0.2, "and no round more"
     record = summary["rows"][0]
-    assert (record["wilson_high"] - record["wilson_low"]) / 2 <= 0.3
+    assert (record["wilson_high"] - record["wilson_low"]) / 2 <= 0.2
     # The first round is what a run without the wish holds.
     plain = begun(run, tmp_path / "plain")
     evaluate(dataclasses.replace(settings, until_halfwidth=None), plain)

@@ -24,6 +24,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "tiers",
         "config",
+        "config_common",
+        "config_evaluation",
         "files",
         "pictures",
         "table",
