@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import TimeoutError as HangError
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from grasplearn.errors import InvalidValueError, UnknownNameError, WorkerError
 BACKENDS = ("joblib", "ray")
 # No scene with all its methods takes a tenth of this, s.
 HANGS_AFTER = 600.0
+# Jobs a worker in a round on Ray: what is lost if this process dies, and waited for at its end.
+ROUND = 6
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -98,7 +101,7 @@ class Crew:
 
         while True:
             try:
-                for number, result in self._pool()(waiting()):
+                for number, result in self._results(waiting(), self.workers):
                     with lock:
                         job = under_way.pop(number)
                     yield job, result
@@ -115,11 +118,11 @@ class Crew:
         """A job's result from a process of its own."""
         try:
             # Of two workers one is idle: with a single one joblib would work in this process.
-            pool = self._pool(max(2, self.workers))
-            (result,) = pool([joblib.delayed(function)(job)])
+            calls = iter([joblib.delayed(function)(job)])
+            (result,) = self._results(calls, 1 if self.backend == "ray" else 2)
             return result  # type: ignore[no-any-return]
         except self._deaths() as death:
-            how = "hung" if isinstance(death, HangError) else "died"
+            how = "hung" if isinstance(death, TimeoutError | HangError) else "died"
             return Lost(f"its worker process {how}, for the second time")
 
     @contextmanager
@@ -155,24 +158,44 @@ class Crew:
             if began:
                 ray.shutdown()
 
-    def _pool(self, workers: int | None = None) -> joblib.Parallel:
-        workers = workers or self.workers
-        settings: dict[str, Any] = {}
-        threads = {"inner_max_num_threads": 1} if self.backend == "joblib" else {}
+    def _results(self, calls: Iterator[Any], workers: int) -> Iterator[Any]:
+        """What the calls return, as it comes; a process works alone with one worker."""
         if self.backend == "ray":
-            import ray
-
-            # Ray refuses more workers than processors, and a lost node has taken some away. With
-            # fewer than two joblib would not ask Ray at all.
-            settings["pre_dispatch"] = workers if workers < 2 else "2 * n_jobs"
-            workers = max(2, min(workers, int(ray.cluster_resources().get("CPU", 1))))
+            yield from self._results_of_ray(calls, workers)
+            return
+        how: dict[str, Any] = {"return_as": "generator"}
         if workers > 1:
-            settings |= {"return_as": "generator_unordered", "timeout": self.hangs_after}
-        else:
-            settings |= {"return_as": "generator"}
-        backend = "loky" if self.backend == "joblib" else "ray"
-        with joblib.parallel_config(backend, n_jobs=workers, **threads):
-            return joblib.Parallel(batch_size=1, **settings)
+            how = {"return_as": "generator_unordered", "timeout": self.hangs_after}
+        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+            pool = joblib.Parallel(batch_size=1, **how)
+        yield from pool(calls)
+
+    def _results_of_ray(self, calls: Iterator[Any], workers: int) -> Iterator[Any]:
+        """In rounds: joblib hands results of this backend out only when all are there."""
+        import ray
+
+        # Ray refuses more workers than processors, and a lost node has taken some away.
+        count = min(workers, int(ray.cluster_resources().get("CPU", 1)))
+        if count < 2:  # joblib would then work in this process and not ask Ray at all
+            yield from self._one_by_one_on_ray(calls)
+            return
+        with (
+            joblib.parallel_config("ray", n_jobs=count),
+            joblib.Parallel(batch_size=1, timeout=self.hangs_after) as pool,
+        ):
+            while some := list(islice(calls, ROUND * count)):
+                yield from pool(some)
+
+    def _one_by_one_on_ray(self, calls: Iterator[Any]) -> Iterator[Any]:
+        import ray
+        from ray.exceptions import RayTaskError
+
+        for function, arguments, named in calls:
+            task = ray.remote(max_retries=0)(function)
+            try:
+                yield ray.get(task.remote(*arguments, **named), timeout=self.hangs_after)
+            except RayTaskError as error:  # the job's own
+                raise error.cause from error
 
     def _deaths(self) -> tuple[type[BaseException], ...]:
         """What is raised when a worker has died or hung."""
