@@ -124,6 +124,7 @@ def _failure(run: Run, row: Row, seen: Replay, film: bool) -> Failure:
     if row["position_error_m"] is not None and row["yaw_error_rad"] is not None:
         degrees = math.degrees(row["yaw_error_rad"])
         error = f"{1000 * row['position_error_m']:.0f} mm and {degrees:.0f}° off"
+    clip, poster = _clip(row, seen) if film else (b"", None)
     return Failure(
         row=row,
         shown=demonstration_picture(seen.lesson.demonstration, None, PICTURE_SIDE),
@@ -132,12 +133,13 @@ def _failure(run: Run, row: Row, seen: Replay, film: bool) -> Failure:
         label=ended.label,
         advice=ended.advice,
         error=error,
-        clip=_clip(row, seen) if film else b"",
+        clip=clip,
+        poster=poster,
     )
 
 
-def _clip(row: Row, seen: Replay) -> bytes:
-    """The trial as MP4; nothing if it goes otherwise than it did then."""
+def _clip(row: Row, seen: Replay) -> tuple[bytes, Frame | None]:
+    """The trial as MP4, and its last picture; nothing if it goes otherwise than it did then."""
     frames: list[Frame] = []
     recorder = Recorder(
         seen.world.catalogue,
@@ -153,13 +155,13 @@ def _clip(row: Row, seen: Replay) -> bytes:
     # The judge calls a lift of something else by its own name.
     same |= {Outcome.LIFTED.value} if row["outcome"] == Outcome.WRONG_OBJECT.value else set()
     if report is None or report.outcome.value not in same or not frames:
-        return b""
+        return b"", None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         with Video(path, FPS) as video:
             for frame in frames:
                 video.add(frame)
-        return path.read_bytes()
+        return path.read_bytes(), frames[-1]
 
 
 def _thumbnails(run: Run) -> dict[str, Frame]:

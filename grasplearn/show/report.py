@@ -33,7 +33,7 @@ class Failure:
         row: of the trial. shown: the demonstration with its grasp; seen: the scene with the
             predicted and the correct grasp; heat: where the net saw the spot, if it is one.
         label, advice, error: how it ended, what that means, how far off the grasp was.
-        clip: MP4 bytes; none for most.
+        clip: MP4 bytes; none for most. poster: stands for it until it is played.
     """
 
     row: Row
@@ -44,6 +44,7 @@ class Failure:
     advice: str
     error: str
     clip: bytes = b""
+    poster: Frame | None = None
 
     @property
     def clip_uri(self) -> str:
@@ -188,8 +189,8 @@ def _outcomes(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
             how = "success" if row["success"] else "lifted elsewhere"
         of_methods = counts.setdefault(how, {})
         of_methods[row["method"]] = of_methods.get(row["method"], 0) + 1
-    first = ["success", "lifted elsewhere"]
-    return dict(sorted(counts.items(), key=lambda item: (item[0] not in first, item[0])))
+    first = {"success": 0, "lifted elsewhere": 1}
+    return dict(sorted(counts.items(), key=lambda item: (first.get(item[0], 2), item[0])))
 
 
 def _costs(page: ReportPage) -> list[dict[str, Any]]:
@@ -220,7 +221,7 @@ def _curves(teaching: Sequence[Row]) -> dict[str, Any] | None:
     }
     if not means:
         return None
-    low = min(float(m.min()) for m in means.values())
+    low = min(0.0, *(float(m.min()) for m in means.values()))
     high = max(float(m.max()) for m in means.values())
     span = max(high - low, 1e-9)
     left, right, top, bottom = 48, WIDTH - 12, 12, HEIGHT - 32

@@ -56,6 +56,7 @@ def page(picture: Any) -> ReportPage:
         row=next(r for r in rows if r["method"] == "<bad>" and not r["success"]),
         shown=picture, seen=picture, heat=picture, label="missed", advice="closed on nothing",
         error="31 mm and 12° off", clip=b"an mp4",
+        poster=picture,
     )  # fmt: skip
     return ReportPage(
         name="my run",
@@ -80,7 +81,7 @@ def test_the_page_answers_which_method_is_best_and_whether_that_is_sure(page: Re
     said = text_of(render_report(page))
     good = [r for r in page.rows if r["method"] == "good"]
     rate = round(100 * np.mean([r["success"] for r in good]))
-    assert f"good succeeds in {rate} of 100 trials" in said
+    assert f"{rate} % success: good" in said
     assert "It is ahead of the second best, &lt;bad&gt;" in said
     assert "over 96 scenes of 12 objects" in said
     assert "The ceiling, scripted, which sees the simulator itself" in said
@@ -96,7 +97,7 @@ def test_methods_that_cannot_be_told_apart_are_not_ranked(page: ReportPage) -> N
 
 def test_a_single_method_is_shown_alone(page: ReportPage) -> None:
     said = text_of(render_report(replace(page, rows=rows_of("scripted", 0.9, 5, ("same",)))))
-    assert "scripted succeeds in" in said and "second best" not in said
+    assert "% success: scripted" in said and "second best" not in said
 
 
 def test_everything_that_makes_the_run_again_is_there(page: ReportPage) -> None:
