@@ -1,11 +1,11 @@
 """One evaluation by one worker, by two, and on a Ray cluster of two nodes: the same rows?
 
     pip install 'grasplearn[ray]'
-    python benchmarks/cluster.py [--objects 4] [--trials 4] [--methods template,random]
+    python benchmarks/cluster.py [--objects 4] [--trials 4] [--methods template,random] [--resume]
 
 Starts a Ray cluster of two nodes with one processor each on this machine, evaluates on it, then
 again while one of the nodes is killed in the middle. All sorted rows must be the same to the byte,
-time fields apart; exits with 1 if they are not.
+time fields apart; exits with 1 if they are not. ``--resume`` keeps what an earlier call has made.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def on_cluster(settings: EvaluationSettings, out: Path, kill_at: float | None) -
     """``kill_at``: the share of trials after which a node is killed."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     node = cluster.add_node(num_cpus=1)
     killed: list[float] = []
 
@@ -45,7 +47,8 @@ def on_cluster(settings: EvaluationSettings, out: Path, kill_at: float | None) -
             cluster.remove_node(node, allow_graceful=False)
 
     try:
-        evaluate(settings, out, crew=Crew(2, "ray", cluster.address), progress=watch)
+        crew = Crew(2, "ray", cluster.address)
+        evaluate(settings, out, crew=crew, progress=watch, resume=True)
     finally:
         cluster.shutdown()
     if kill_at is not None and not killed:
@@ -58,14 +61,16 @@ def main(
     methods: str = "template,random",
     tiers: str = "same",
     out: Path = Path("out/cluster"),
+    resume: bool = False,
 ) -> None:
-    shutil.rmtree(out, ignore_errors=True)
+    if not resume:
+        shutil.rmtree(out, ignore_errors=True)
     settings = EvaluationSettings(
         tuple(methods.split(",")), tuple(tiers.split(",")), max_objects=objects, trials=trials
     )
     ways: dict[str, Callable[[Path], object]] = {
-        "1 worker": lambda place: evaluate(settings, place, workers=1),
-        "2 workers": lambda place: evaluate(settings, place, workers=2),
+        "1 worker": lambda place: evaluate(settings, place, workers=1, resume=True),
+        "2 workers": lambda place: evaluate(settings, place, workers=2, resume=True),
         "Ray, two nodes": lambda place: on_cluster(settings, place, None),
         "Ray, a node killed": lambda place: on_cluster(settings, place, 0.4),
     }
@@ -73,8 +78,8 @@ def main(
     same = True
     for number, (name, way) in enumerate(ways.items()):
         place = out / str(number)
-        if number:  # the lessons are the slow part, and compared by the first two
-            shutil.copytree(out / "0" / "lessons", place / "lessons")
+        if number:  # the slow part, which the same process makes in every case
+            shutil.copytree(out / "0" / "lessons", place / "lessons", dirs_exist_ok=True)
         start = time.monotonic()
         way(place)
         rows = sorted_rows(place)

@@ -82,10 +82,8 @@ def evaluate(
         "entered_digest": entered_digest(settings.methods),
         **(facts or {}),
     }
-    with claimed(out, told, resume):
-        run = _Run(settings, out, crew, told["weights_digest"], progress)
-        with crew.ready():
-            run.all_phases()
+    with crew.ready(), claimed(out, told, resume):
+        _Run(settings, out, crew, told["weights_digest"], progress).all_phases()
         return summarize(out, told)
 
 

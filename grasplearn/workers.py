@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -100,8 +101,9 @@ class Crew:
                 yield joblib.delayed(_numbered)(function, number, job)
 
         while True:
+            results = self._results(waiting(), self.workers)
             try:
-                for number, result in self._results(waiting(), self.workers):
+                for number, result in results:
                     with lock:
                         job = under_way.pop(number)
                     yield job, result
@@ -110,6 +112,10 @@ class Crew:
                 with lock:
                     suspects = list(under_way.values())
                     under_way.clear()
+            finally:
+                with warnings.catch_warnings():  # joblib warns of results that nobody asked for
+                    warnings.simplefilter("ignore")
+                    results.close()
             for job in suspects:
                 for part in split(job):
                     yield part, self.alone(function, part)
@@ -158,7 +164,7 @@ class Crew:
             if began:
                 ray.shutdown()
 
-    def _results(self, calls: Iterator[Any], workers: int) -> Iterator[Any]:
+    def _results(self, calls: Iterator[Any], workers: int) -> Generator[Any]:
         """What the calls return, as it comes; a process works alone with one worker."""
         if self.backend == "ray":
             yield from self._results_of_ray(calls, workers)

@@ -8,6 +8,7 @@ from grasplearn.benchmark import demonstrations_digest, read_benchmark
 from grasplearn.commands.common import names, progress, write_figures
 from grasplearn.commands.evaluate import kept
 from grasplearn.config_evaluation import Benchmark
+from grasplearn.errors import InvalidValueError
 from grasplearn.evaluate import evaluate
 from grasplearn.plan import METHODS
 from grasplearn.results import SUMMARY
@@ -19,6 +20,10 @@ OUT = Path("out/benchmark")
 
 def run(options: Benchmark) -> None:
     benchmark = read_benchmark(options.name, options.quick)
+    if options.seed != 0:
+        raise InvalidValueError(
+            f"benchmark {benchmark.name} has a seed of its own, {benchmark.seed}; leave --seed out"
+        )
     methods = benchmark.default_methods
     if options.methods is not None:
         methods = names(options.methods, METHODS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,14 @@ def test_what_a_job_raises_ends_everything() -> None:
 
 def _divide(number: int) -> float:
     return 1 / number
+
+
+def test_whoever_stops_asking_is_told_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = Crew(2).do(act, [("fine", (n,)) for n in range(20)])
+        next(results)
+        results.close()  # type: ignore[attr-defined]
 
 
 def test_settings_out_of_range_are_refused() -> None:
