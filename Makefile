@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test assets weights check clean
+.PHONY: demo test assets weights golden table check clean
 
 demo: $(READY)
 	$(BIN)/grasplearn demo --out out/demo
@@ -33,6 +33,15 @@ weights: $(READY)
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/crowded.safetensors --tasks 110 --out out/two-pass.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 60 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
+
+# Records the quick benchmark's figures, which the tests compare with.
+golden: $(READY)
+	$(BIN)/python benchmarks/golden.py --record
+
+# Writes a benchmark's results into the README: make table SUMMARY=out/benchmark/v1/summary.json
+SUMMARY ?= docs/benchmark/summary.json
+table: $(READY)
+	$(BIN)/python benchmarks/table.py $(SUMMARY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -16,7 +16,8 @@ from importlib.metadata import version
 
 import tyro
 
-from grasplearn.config import COMMANDS, Common
+from grasplearn.config import COMMANDS
+from grasplearn.config_common import Common
 from grasplearn.errors import GraspLearnError, refusal
 
 BAD_INPUT, INTERRUPTED = 2, 130

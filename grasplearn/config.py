@@ -13,26 +13,18 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
-OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
-OptionalName = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
-OptionalCount = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
-OptionalGrasp = Annotated[str | None, arg(metavar="U,V,YAW_DEG[,WIDTH_M]", help_behavior_hint="")]
-Folder = Annotated[Path, arg(metavar="DIR")]
-Names = Annotated[str, arg(metavar="A,B")]
-Count = Annotated[int, arg(metavar="N")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """What every command understands."""
-
-    seed: Count = 0
-    """The same seed gives the same result."""
-    json: OptionalFile = None
-    """Write the figures into this file too."""
-    quiet: bool = False
-    """Show no progress."""
+from grasplearn.config_common import (
+    Common,
+    Count,
+    Folder,
+    Names,
+    OptionalCount,
+    OptionalFile,
+    OptionalFolder,
+    OptionalGrasp,
+    OptionalName,
+)
+from grasplearn.config_evaluation import Benchmark, Episodes, Evaluate, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,39 +74,6 @@ class Objects(Common):
     """List your own objects instead: a folder of URDF, OBJ, STL, PLY or GLB files."""
     sheet: OptionalFile = None
     """Draw them all on one picture; the seed decides how they are turned."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluate(Common):
-    """Hold many trials and write results.jsonl, a row a trial, and summary.json.
-
-    Example: grasplearn evaluate --methods scripted,template --tiers same,clutter --max-objects 10
-    """
-
-    methods: Names = "all"
-    """Which methods: names separated by commas, or all."""
-    tiers: Names = "all"
-    """Which of same, clutter, view, kin and alike: separated by commas, or all."""
-    split: Annotated[str, arg(metavar="NAME")] = "test"
-    """Which objects: those of train, validation, test or all."""
-    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
-    """Pre-trained weights that learned methods start from: shipped, narrow or a file."""
-    objects: OptionalFolder = None
-    """Your own objects instead: a folder of URDF, OBJ, STL, PLY or GLB files."""
-    max_objects: OptionalCount = None
-    """At most so many objects, spread over the categories."""
-    demos: Count = 1
-    """Demonstrations per object."""
-    trials: Count = 4
-    """Trials per object, demonstration and tier."""
-    workers: Count = 1
-    """Processes that share the work; the results do not depend on it."""
-    out: Folder = Path("out/evaluate")
-    """Where the results go."""
-    resume: bool = False
-    """Go on with a run that was broken off."""
-    backend: Annotated[str, arg(metavar="NAME")] = "joblib"
-    """What runs the processes: joblib."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +253,9 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
     "evaluate": Evaluate,
+    "benchmark": Benchmark,
+    "report": Report,
+    "episodes": Episodes,
     "teach": Teach,
     "pick": Pick,
     "render": Render,

@@ -1,46 +1,54 @@
 """Many trials: planned, run in parallel processes, written row by row, resumed, summed up.
 
-Two phases, both resumable: first every lesson (a demonstration) is made and saved, then in each
-task, all tiers of one lesson, every method is taught it once and meets the same scenes.
+Three phases, all resumable: every lesson (a demonstration) is made and saved, every learned method
+is taught every lesson, and all methods meet the same scenes. Workers compute, this process writes.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import time
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-from grasplearn.errors import DemonstrationError, InvalidValueError, SceneError, WorkerError
-from grasplearn.files import write_json
+from grasplearn.files import write_files, write_json
+from grasplearn.jobs import Job, failed, hold, make_lesson, show, specs_of, teach_lesson
 from grasplearn.lessons import is_complete, load_lesson, save_lesson
 from grasplearn.plan import (
     EvaluationSettings,
+    LessonName,
     Task,
+    lessons_of,
     load_catalogue,
-    look_alikes,
     plan,
     select_objects,
 )
-from grasplearn.policies import Grasper
-from grasplearn.policies.learned import one_thread, weights_digest
-from grasplearn.results import RESULTS, claimed, read_rows, row_key, summarize, to_row
-from grasplearn.sim.demonstrator import demonstrate
+from grasplearn.policies import LEARNED
+from grasplearn.policies.entered import entered_digest
+from grasplearn.policies.learned import weights_digest
+from grasplearn.results import (
+    RESULTS,
+    TEACHING,
+    Key,
+    RowFile,
+    claimed,
+    read_lines,
+    read_rows,
+    row_key,
+    summarize,
+)
 from grasplearn.sim.object_folder import ObjectModel
-from grasplearn.sim.world import World
-from grasplearn.trial import run_trial, teach, trial_scene, trial_seed
-from grasplearn.types import Grasp, Lesson, Observation, Outcome, TrialResult, TrialSpec
+from grasplearn.statistics import widest
+from grasplearn.types import Lesson
+from grasplearn.workers import Crew, Lost
 
-FAILED = "failed.json"
+__all__ = ["evaluate", "make_lesson"]
+
+LESSONS, FAILED = "lessons", "failed.json"
+# The scene that this very process is at, when it works alone.
+AT_WORK = "at-work.json"
 
 Progress = Callable[[str, int, int], None]
 
@@ -50,209 +58,186 @@ def evaluate(
     out: Path,
     *,
     workers: int = 1,
+    crew: Crew | None = None,
     resume: bool = False,
     progress: Progress = lambda phase, done, total: None,
+    facts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Runs what is missing and returns the summary that is written to ``out``/summary.json.
+
+    Args:
+        workers: processes of this machine; ``crew``: more exactly who works, instead.
+        facts: what else the run's settings are to say, as JSON values.
 
     Raises:
         FileFormatError: ``out`` holds another run, or any run without ``resume``; or another
             process is at work there.
         InvalidValueError: a setting is out of range, or the weights do not serve a method.
         UnknownNameError: there are no such weights.
-        WorkerError: a worker process was killed; what was made is kept.
+        WorkerError: Ray or its cluster is not there.
     """
-    if workers < 1:
-        raise InvalidValueError(f"workers must be at least 1, got {workers}")
-    digest = weights_digest(settings.methods, settings.weights)
-    told = asdict(settings) | {"weights_digest": digest}
-    with claimed(out, told, resume):
-        try:
-            _evaluate(settings, out, workers, progress)
-            return summarize(out, told)
-        except TerminatedWorkerError as error:
-            raise WorkerError(
-                f"a worker process was killed, perhaps for memory; what was made is in {out}: "
-                "go on with --resume and fewer --workers"
-            ) from error
+    crew = crew or Crew(workers)
+    told = asdict(settings) | {
+        "weights_digest": weights_digest(settings.methods, settings.weights),
+        "entered_digest": entered_digest(settings.methods),
+        **(facts or {}),
+    }
+    with crew.ready(), claimed(out, told, resume):
+        _Run(settings, out, crew, told["weights_digest"], progress).all_phases()
+        return summarize(out, told)
 
 
-def _evaluate(settings: EvaluationSettings, out: Path, workers: int, progress: Progress) -> None:
-    models = select_objects(load_catalogue(settings.objects)[0], settings)
-    lessons = [
-        (model.object_id, demonstration, look_alike)
-        for model in models
-        for demonstration in range(settings.demos)
-        for look_alike in look_alikes(settings)
-        if not _is_made(_lesson_folder(out, model.object_id, demonstration, look_alike))
-    ]
-    with joblib.Parallel(n_jobs=workers, return_as="generator") as pool:
-        made = pool(joblib.delayed(_make_lesson)(settings, out, *lesson) for lesson in lessons)
-        for count, _ in enumerate(made, 1):
-            progress("demonstrations", count, len(lessons))
+class _Run:
+    """One evaluation at work in its folder."""
 
-        known = read_rows(out / RESULTS)
-        tasks = list(plan(settings, models, {row_key(r) for r in known}))
-        total = sum(len(names) for t in tasks for names in t.methods.values())
-        done = 0
-        progress("trials", done, total)
-        with (out / RESULTS).open("a", encoding="utf-8") as file:
-            for rows in pool(joblib.delayed(_run_task)(settings, out, task) for task in tasks):
-                file.writelines(json.dumps(row) + "\n" for row in rows)
-                file.flush()
-                os.fsync(file.fileno())
-                done += len(rows)
-                progress("trials", done, total)
-
-
-@cache
-def _world(objects: str | None) -> World:
-    """One simulator per process."""
-    return World(load_catalogue(objects)[0])
-
-
-def make_lesson(
-    world: World,
-    object_id: str,
-    seed: int,
-    demonstration: int = 0,
-    look_alike: bool = False,
-    part: str | None = None,
-) -> Lesson:
-    """An object's n-th demonstration in a run of this seed.
-
-    Raises:
-        DemonstrationError, UnknownNameError: see ``demonstrate``.
-    """
-    model = world.catalogue.get(object_id)
-    key = f"{seed}/lesson/{object_id}/{demonstration}/{look_alike}"
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    return demonstrate(
-        world,
-        model,
-        world.catalogue.neighbours_of(model.object_id),
-        rng,
-        part=part,
-        kin=world.catalogue.kin_of(object_id),
-        look_alike=look_alike,
-    )
-
-
-def _lesson_folder(out: Path, object_id: str, demonstration: int, look_alike: bool) -> Path:
-    kind = "alike" if look_alike else "same"
-    return out / "lessons" / f"{object_id}-{demonstration}-{kind}"
-
-
-def _make_lesson(
-    settings: EvaluationSettings, out: Path, object_id: str, demonstration: int, look_alike: bool
-) -> None:
-    """Makes and saves a lesson; an object that cannot be demonstrated leaves its reason there."""
-    folder = _lesson_folder(out, object_id, demonstration, look_alike)
-    try:
-        lesson = make_lesson(
-            _world(settings.objects), object_id, settings.seed, demonstration, look_alike
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        out: Path,
+        crew: Crew,
+        digest: str,
+        progress: Progress,
+    ) -> None:
+        self.settings, self.out, self.crew, self.digest = settings, out, crew, digest
+        self.progress = progress
+        self.models: list[ObjectModel] = select_objects(
+            load_catalogue(settings.objects)[0], settings
         )
-        save_lesson(folder, lesson)
-    except DemonstrationError as error:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / FAILED, {"message": str(error)})
+        self.known = read_rows(out / RESULTS)
+        self.done: set[Key] = {row_key(row) for row in self.known}
 
+    def all_phases(self) -> None:
+        self._demonstrate()
+        trials = self.settings.trials
+        while True:
+            self._teach(trials)
+            self._hold(trials)
+            if self.settings.until_halfwidth is None:
+                return
+            if widest(read_rows(self.out / RESULTS)) <= self.settings.until_halfwidth:
+                return
+            trials += self.settings.trials
 
-def _is_made(folder: Path) -> bool:
-    return is_complete(folder) or (folder / FAILED).exists()
-
-
-def _run_task(settings: EvaluationSettings, out: Path, task: Task) -> list[dict[str, Any]]:
-    world = _world(settings.objects)
-    model = world.catalogue.get(task.object_id)
-    folder = _lesson_folder(out, task.object_id, task.demonstration, task.look_alike)
-    failed = folder / FAILED
-    if failed.exists():
-        message = json.loads(failed.read_text())["message"]
-        return [row for specs in _specs(settings, task) for row in _failed(specs, model, message)]
-    lesson = load_lesson(folder)
-    with one_thread(task.taught):
-        taught = {method: _teach(settings, task, world, lesson, method) for method in task.taught}
-        return [
-            row
-            for specs in _specs(settings, task)
-            for row in _run_scene(world, lesson, specs, taught)
+    def _demonstrate(self) -> None:
+        missing = [
+            (self.settings, name)
+            for name in lessons_of(self.settings, self.models)
+            if not self._is_made(name)
         ]
+        made = self.crew.do(_show, missing)
+        for count, ((_, name), lesson) in enumerate(made, 1):
+            self._keep(name, lesson.message if isinstance(lesson, Lost) else lesson)
+            self.progress("demonstrations", count, len(missing))
 
+    def _keep(self, name: LessonName, lesson: Lesson | str) -> None:
+        folder = self._folder(name)
+        if isinstance(lesson, Lesson):
+            save_lesson(folder, lesson)
+        else:  # an object that cannot be demonstrated leaves its reason there
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / FAILED, {"message": lesson})
 
-def _teach(
-    settings: EvaluationSettings, task: Task, world: World, lesson: Lesson, method: str
-) -> tuple[Grasper, float]:
-    """A method's grasper, and how long teaching it took, s."""
-    seed = zlib.crc32(f"{settings.seed}/teach/{task.object_id}/{task.demonstration}".encode())
-    start = time.perf_counter()
-    grasper: Grasper
-    try:
-        grasper = teach(method, world, lesson, seed, settings.weights)
-    except Exception as error:  # it fails its trials, not the evaluation
-        grasper = partial(_fail, error)
-    return grasper, time.perf_counter() - start
-
-
-def _fail(error: Exception, observation: Observation) -> Grasp:
-    raise error
-
-
-def _specs(settings: EvaluationSettings, task: Task) -> Iterator[list[TrialSpec]]:
-    """Scene by scene, a trial of each method."""
-    name, demonstration = task.object_id, task.demonstration
-    for (tier, trial), methods in task.methods.items():
-        seed = trial_seed(settings.seed, tier, name, demonstration, trial)
-        yield [TrialSpec(method, tier, name, demonstration, trial, seed) for method in methods]
-
-
-def _run_scene(
-    world: World,
-    lesson: Lesson,
-    specs: list[TrialSpec],
-    taught: dict[str, tuple[Grasper, float]],
-) -> list[dict[str, Any]]:
-    model = world.catalogue.get(lesson.object_id)
-    others = world.catalogue.neighbours_of(model.object_id)
-    try:
-        scene = trial_scene(world, lesson, specs[0].tier, others, specs[0].seed)
-    except SceneError as error:
-        return _failed(specs, model, str(error))
-    rows = []
-    for spec in specs:
-        grasper, teach_time = taught[spec.method]
-        try:
-            rows.append(to_row(run_trial(world, lesson, scene, grasper, spec, teach_time)))
-        except Exception as error:  # a policy that breaks has failed its trial, not the evaluation
-            rows += _failed([spec], model, f"{type(error).__name__}: {error}")
-    return rows
-
-
-def _failed(specs: list[TrialSpec], model: ObjectModel, message: str) -> list[dict[str, Any]]:
-    return [_error_row(spec, model.category, message) for spec in specs]
-
-
-def _error_row(spec: TrialSpec, category: str, message: str) -> dict[str, Any]:
-    """A trial that could not be held counts as failed; it is never dropped."""
-    return to_row(
-        TrialResult(
-            method=spec.method,
-            tier=spec.tier,
-            object=spec.object_id,
-            category=category,
-            demonstration=spec.demonstration,
-            trial=spec.trial,
-            scene_seed=spec.seed,
-            outcome=Outcome.ERROR,
-            success=False,
-            lifted=False,
-            on_part=False,
-            position_error_m=None,
-            yaw_error_rad=None,
-            grasp=None,
-            teach_time_s=0.0,
-            predict_time_s=0.0,
-            execute_time_s=0.0,
-            message=message,
+    def _teach(self, trials: int) -> None:
+        """Has every method taught that needs it, once for all tiers; the nets stay on disk."""
+        taught = {_taught_key(row) for row in read_lines(self.out / TEACHING, _taught_key)}
+        wanted = {
+            (task.lesson, method): None
+            for task in plan(self.settings, self.models, self.done, trials)
+            for method in task.methods
+            if method in LEARNED and (method, *_parts(task.lesson)) not in taught
+        }
+        if not wanted:
+            return
+        jobs = (
+            replace(self._job(name), method=method)
+            for name, method in wanted
+            if not (self._folder(name) / FAILED).exists()
         )
-    )
+        with RowFile(self.out / TEACHING) as file:
+            for count, (_, row) in enumerate(self.crew.do(teach_lesson, jobs), 1):
+                if isinstance(row, dict):  # else its trials will tell
+                    file.append([row])
+                self.progress("teaching", count, len(wanted))
+        from grasplearn.policies.taught_cache import forget_the_oldest
+
+        forget_the_oldest()
+
+    def _hold(self, trials: int) -> None:
+        tasks = list(plan(self.settings, self.models, self.done, trials))
+        total, count = sum(len(task.methods) for task in tasks), 0
+        self.progress("trials", count, total)
+        with RowFile(self.out / RESULTS) as file:
+            for job, rows in self._rows(tasks):
+                if isinstance(rows, Lost):
+                    rows = self._failed(job, rows.message)
+                file.append(rows)
+                self.done.update(map(row_key, rows))
+                count += len(rows)
+                self.progress("trials", count, total)
+        (self.out / AT_WORK).unlink(missing_ok=True)
+
+    def _rows(self, tasks: list[Task]) -> Iterator[tuple[Job, Any]]:
+        """Every task's rows; where this process works alone, first what ended it the last time."""
+        suspect = self._was_at_work(tasks)
+        if suspect is not None:
+            tasks = [task for task in tasks if task != suspect]
+            for part in self._job(suspect.lesson, suspect).split():
+                yield part, self.crew.alone(hold, part)
+        jobs: Iterable[Job] = (self._job(task.lesson, task) for task in tasks)
+        if self.crew.alone_here:
+            jobs = map(self._noted, jobs)
+        yield from self.crew.do(hold, jobs, Job.split)
+
+    def _noted(self, job: Job) -> Job:
+        """Notes what begins now, in case this process does not live to tell."""
+        assert job.task is not None
+        note = {"scene": _scene(job.task)}
+        write_files(self.out, {AT_WORK: json.dumps(note).encode()})
+        return job
+
+    def _was_at_work(self, tasks: list[Task]) -> Task | None:
+        path = self.out / AT_WORK
+        if not path.exists():
+            return None
+        scene = json.loads(path.read_bytes())["scene"]
+        return next((task for task in tasks if _scene(task) == scene), None)
+
+    def _failed(self, job: Job, message: str) -> list[dict[str, Any]]:
+        assert job.task is not None
+        model = load_catalogue(self.settings.objects)[0].get(job.name.object_id)
+        return failed(specs_of(self.settings, job.task), model.category, message)
+
+    def _job(self, name: LessonName, task: Task | None = None) -> Job:
+        return Job(self.settings, self.digest, name, _read(self._folder(name)), task)
+
+    def _folder(self, name: LessonName) -> Path:
+        return self.out / LESSONS / name.folder
+
+    def _is_made(self, name: LessonName) -> bool:
+        folder = self._folder(name)
+        return is_complete(folder) or (folder / FAILED).exists()
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path) -> Lesson | str:
+    """A lesson, or why there is none; tasks come lesson by lesson."""
+    failure = folder / FAILED
+    if failure.exists():
+        return str(json.loads(failure.read_text(encoding="utf-8"))["message"])
+    return load_lesson(folder)
+
+
+def _show(asked: tuple[EvaluationSettings, LessonName]) -> Lesson | str:
+    return show(*asked)
+
+
+def _scene(task: Task) -> list[Any]:
+    return [*_parts(task.lesson), task.tier, task.trial]
+
+
+def _parts(name: LessonName) -> tuple[str, int, bool]:
+    return name.object_id, name.demonstration, name.look_alike
+
+
+def _taught_key(row: dict[str, Any]) -> tuple[str, str, int, bool]:
+    return row["method"], row["object"], row["demonstration"], row["look_alike"]

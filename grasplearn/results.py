@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import platform
+import shlex
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from grasplearn.errors import FileFormatError
 from grasplearn.files import write_json
@@ -23,6 +26,8 @@ from grasplearn.tiers import TIERS
 from grasplearn.types import TrialResult
 
 RESULTS, SUMMARY, RUN = "results.jsonl", "summary.json", "run.json"
+# How every teaching went, a row each.
+TEACHING = "teaching.jsonl"
 # Held by the process that writes into a run's folder.
 LOCK = ".lock"
 # The only fields in which two runs of one seed may differ.
@@ -98,11 +103,19 @@ def claimed(folder: Path, settings: dict[str, Any], resume: bool) -> Iterator[No
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All whole rows; a last line that a crash tore off is cut away from the file.
+    """All whole rows of trials; a last line that a crash tore off is cut away from the file.
 
     Raises:
-        FileFormatError: a line that is not the last one is no row.
+        FileFormatError: a line that is not the last one is no row; or a trial has two rows.
     """
+    rows = read_lines(path, row_key)
+    if len({row_key(row) for row in rows}) < len(rows):
+        raise FileFormatError(f"{path} holds two rows of one trial; delete one of them")
+    return rows
+
+
+def read_lines(path: Path, check: Callable[[Row], object]) -> list[Row]:
+    """All whole lines of a file of JSON rows, as ``read_rows``; none where there is no file."""
     if not path.exists():
         return []
     text = path.read_bytes()
@@ -114,13 +127,52 @@ def read_rows(path: Path) -> list[Row]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             row = json.loads(line)
-            row_key(row)
+            check(row)
         except (ValueError, TypeError, KeyError) as error:
             raise FileFormatError(
                 f"{path} holds a broken row in line {number}; delete that line"
             ) from error
         rows.append(row)
     return rows
+
+
+class RowFile:
+    """A file to which rows are appended, each at once and whole or not at all.
+
+    They reach the disk at least once a second: a killed process loses no row that it has written,
+    a power cut those of the last moment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("ab", buffering=0)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file:
+            os.fsync(self._file.fileno())
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Writes rows down.
+
+        Raises:
+            OSError: they do not fit on the disk; none of them is then left in the file.
+        """
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError:
+            self._file.truncate(before)
+            raise
+        if time.monotonic() - self._synced > 1:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
 
 
 def summarize(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +185,7 @@ def summarize(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "paired": paired_differences(rows),
         "outcomes": _outcomes(rows),
         "settings": settings,
-        "command": " ".join(["grasplearn", *sys.argv[1:]]),
+        "command": shlex.join(["grasplearn", *sys.argv[1:]]),
         "commit": commit(),
         "versions": versions(),
         "seed": settings["seed"],

@@ -51,15 +51,23 @@ class Scripted:
         return grasp
 
 
-def teach(method: str, world: World, lesson: Lesson, seed: int, weights: str = SHIPPED) -> Grasper:
+def teach(
+    method: str,
+    world: World,
+    lesson: Lesson,
+    seed: int,
+    weights: str = SHIPPED,
+    remember: bool = False,
+) -> Grasper:
     """Makes a method's grasper from a lesson; all but ``scripted`` see the demonstration alone.
 
     Args:
         weights: name or file of the pre-trained weights that learned methods start from.
+        remember: whether those keep on disk what they were taught.
     """
     if method == SCRIPTED:
         return Scripted(world, lesson, seed)
-    policy = make_policy(method, weights)
+    policy = make_policy(method, weights, remember)
     return policy.teach(lesson.demonstration, np.random.default_rng(seed))
 
 

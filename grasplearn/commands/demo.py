@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 import time
@@ -17,17 +16,18 @@ import numpy as np
 from grasplearn.commands.common import Report, load_objects, names, progress, write_figures
 from grasplearn.commands.film import SPEED, Film
 from grasplearn.commands.learnt import draw_heat, save_skill
+from grasplearn.commands.replay import correct_grasp
 from grasplearn.config import Demo
 from grasplearn.errors import FileFormatError, UnknownNameError
 from grasplearn.evaluate import make_lesson
 from grasplearn.files import write_files
-from grasplearn.geometry import pose_matrix
 from grasplearn.learning.methods import UNTAUGHT
 from grasplearn.lessons import save_lesson
 from grasplearn.plan import METHODS, EvaluationSettings
 from grasplearn.policies import LEARNED, Grasper
 from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.results import RESULTS, RUN, Row, locked, summarize, to_row
+from grasplearn.show.notes import NOTES
 from grasplearn.show.overlay import (
     demonstration_picture,
     depth_picture,
@@ -38,36 +38,18 @@ from grasplearn.show.page import DemoPage, Figure, TrialPicture, write_page
 from grasplearn.show.style import Frame
 from grasplearn.show.table import print_summary
 from grasplearn.sim.camera import Eye
-from grasplearn.sim.demonstrator import equal_grasps
-from grasplearn.sim.judge import MAX_POSITION_ERROR, MAX_YAW_ERROR
 from grasplearn.sim.objects import USER_SPLIT, Catalogue
 from grasplearn.sim.viewer import FROM_THE_SIDE, Window, portrait_camera, view
 from grasplearn.sim.world import Watcher, World
 from grasplearn.statistics import MEAN
 from grasplearn.tiers import TIERS
 from grasplearn.trial import SCRIPTED, run_trial, teach, trial_scene, trial_seed
-from grasplearn.types import Grasp, Lesson, SceneSpec, TrialResult, TrialSpec, wrap_yaw
+from grasplearn.types import Grasp, SceneSpec, TrialResult, TrialSpec
 
 DEFAULT_OBJECT, DEFAULT_PART = "hammer_06", "handle"
 # So many trials are on the video: more would take longer than anybody watches.
 FILMED = 3
 PAGE, VIDEO, PICTURES = "index.html", "trials.mp4", "trials"
-NOTES = {
-    "static-sgm": "taught feed-forward: the demonstration is imprinted, then every block is "
-    "fine-tuned on the way forward, by gradients that small frozen modules guess",
-    "static-sgm-one-pass": "the same in a single pass a step, told the errors of a sample's last "
-    "visit",
-    "backprop": "imprinted, then fine-tuned by backpropagation through the whole net",
-    "backprop-checkpointed": "the same gradients with less memory and more time",
-    "last-block": "imprinted, then fine-tuned in its head and last block alone",
-    "imprint": "the demonstration becomes the net's last kernels; nothing is fine-tuned",
-    "untaught": "the same net before it saw the demonstration",
-    "scripted": "knows where everything lies and repeats the shown grasp: the ceiling",
-    "template": "looks for the shown spot in the picture, at every place and angle",
-    "template-depth": "the same by shape alone, blind to colours",
-    "depth-heuristic": "grasps the largest thing across its narrow side, whatever was shown",
-    "random": "grasps any two edges that face each other, whatever was shown",
-}
 
 
 def run(options: Demo) -> None:
@@ -210,7 +192,11 @@ class _Demo:
         observation = self.world.observe()
         predicted = Grasp.from_dict(result.grasp) if result.grasp else None
         picture = prediction_picture(
-            observation, predicted, _correct(self.lesson, scene, self.world, predicted), None, 448
+            observation,
+            predicted,
+            correct_grasp(self.lesson, scene, self.world, predicted),
+            None,
+            448,
         )
         name = f"trial-{result.trial + 1:02d}-{result.method}.png"
         save_png(self.options.out / PICTURES / name, picture)
@@ -281,31 +267,3 @@ def _all(watchers: list[Watcher]) -> Watcher:
             watcher(world, phase)
 
     return watch
-
-
-def _correct(
-    lesson: Lesson, scene: SceneSpec, world: World, predicted: Grasp | None
-) -> Grasp | None:
-    """The demonstrated grasp in this scene: of all that symmetry makes equal, the nearest one.
-
-    None where another object lies in the taught one's place.
-    """
-    target = scene.objects[0]
-    if target.object_id != lesson.object_id:
-        return None
-    T_world_object = pose_matrix(target.position, target.quaternion)
-    poses = [
-        T_world_object @ T
-        for T in equal_grasps(world.catalogue.get(target.object_id), lesson.T_object_grasp)
-    ]
-    width = lesson.demonstration.grasp.width
-    grasps = [Grasp(T[:3, 3], math.atan2(T[1, 0], T[0, 0]), width) for T in poses if T[2, 2] < -0.9]
-    if predicted is None:
-        return next(iter(grasps), None)
-
-    def error(grasp: Grasp) -> float:
-        offset = float(np.linalg.norm(grasp.center_world[:2] - predicted.center_world[:2]))
-        turn = abs(wrap_yaw(grasp.yaw - predicted.yaw))
-        return max(offset / MAX_POSITION_ERROR, turn / MAX_YAW_ERROR)
-
-    return min(grasps, key=error, default=None)

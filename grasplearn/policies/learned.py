@@ -31,6 +31,7 @@ class Learned:
 
     Attributes:
         method: one of LEARNED. weights: name or file of the pre-trained ones.
+        remember: whether what was taught is kept on disk and taken from there.
 
     Raises:
         UnknownNameError: there is no such method.
@@ -38,6 +39,7 @@ class Learned:
 
     method: str
     weights: str = SHIPPED
+    remember: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in LEARNED:
@@ -56,9 +58,12 @@ class Learned:
             UnknownNameError, FileFormatError: see ``load_pretrained``.
         """
         from grasplearn.learning.teaching import Teaching, teach
+        from grasplearn.policies.taught_cache import teach_once
 
         pretrained, seed = _pretrained(self.weights), int(rng.integers(2**31))
-        taught = teach(demonstration, pretrained, Teaching(self.method), seed)
+        taught = (teach_once if self.remember else teach)(
+            demonstration, pretrained, Teaching(self.method), seed
+        )
         return LearnedGrasper(taught, pretrained, seed)
 
 

@@ -108,14 +108,14 @@ def render(page: DemoPage, folder: Path) -> str:
     """
     methods = unique(page.summary, "method")
     return (
-        _templates()
+        templates()
         .get_template("demo.html")
         .render(
             page=page,
             headline=_headline(page),
-            tables=_tables(page.summary),
+            tables=tables(page.summary),
             metrics=METRICS,
-            captions={tier: _caption(tier) for tier in ordered_tiers(page.summary)},
+            captions={tier: tier_caption(tier) for tier in ordered_tiers(page.summary)},
             video=_video(page.video, folder) if page.video else None,
             strips={m: [t for t in page.trials if t.result.method == m] for m in methods},
         )
@@ -149,7 +149,8 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f}"
 
 
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The pages' templates, with the filters that they use."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("grasplearn.show", "."),
         autoescape=True,
@@ -174,7 +175,7 @@ def _headline(page: DemoPage) -> list[tuple[str, int, int]]:
     ]
 
 
-def _tables(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Row]]]:
+def tables(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Row]]]:
     """Tier -> method -> metric -> row, in the order in which they are to be seen."""
     tables: dict[str, dict[str, dict[str, Row]]] = {tier: {} for tier in ordered_tiers(rows)}
     for row in rows:
@@ -183,7 +184,8 @@ def _tables(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Row]]]:
     return tables
 
 
-def _caption(tier: str) -> str:
+def tier_caption(tier: str) -> str:
+    """A tier and what it means."""
     if tier == MEAN:
         return "mean of the tiers"
     return f"{tier}: {TIERS[tier].summary}" if tier in TIERS else tier

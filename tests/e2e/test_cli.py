@@ -197,7 +197,10 @@ BAD = {
     "unknown split of a run": ("evaluate --split tst", "did you mean 'test'?"),
     "unknown split": ("objects --split valdation", "did you mean 'validation'?"),
     "unknown category": ("objects --category hamer", "did you mean 'hammer'?"),
-    "unknown backend": ("evaluate --backend ray", "no backend 'ray'", "joblib"),
+    "unknown backend": ("evaluate --backend slurm", "no backend 'slurm'", "joblib, ray"),
+    "address without ray": ("evaluate --address here:1", "--backend ray"),
+    "an interval of nothing": ("evaluate --until-halfwidth 0", "until_halfwidth must be above 0"),
+    "own method missing": ("evaluate --methods {here}/none.py:grasp", "no file {here}/none.py"),
     "window without a display": ("demo --gui", "needs a display"),
     "out is a file": ("demo --out {here}/file", "{here}/file", "a file stands in the way"),
     "out below a file": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 import trimesh
 from teaching_kit import tiny_weights
 
-import grasplearn.evaluate as evaluation
+import grasplearn.jobs as jobs
 import grasplearn.plan as planning
+import grasplearn.policies.taught_cache as taught_cache
 from grasplearn.errors import (
     DemonstrationError,
     FileFormatError,
@@ -23,6 +24,7 @@ from grasplearn.errors import (
     UnknownNameError,
 )
 from grasplearn.evaluate import evaluate
+from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.plan import EvaluationSettings, select_objects
 from grasplearn.policies import CONTROLS, LEARNED, FromFunction
 from grasplearn.results import RESULTS, SUMMARY, TIME_FIELDS, read_rows, row_key
@@ -35,6 +37,16 @@ SETTINGS = EvaluationSettings(
     methods=("scripted", "random"), tiers=("same", "alike"), split="train", max_objects=2, trials=1
 )
 TRIALS = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is taught is kept here and not in the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 NOT_OF_THE_RUN = ("command", "commit", "versions")
 
 
@@ -111,13 +123,13 @@ def test_the_summary_counts_the_rows(run: Path) -> None:
         assert record["wilson_low"] <= record["rate"] <= record["wilson_high"]
     tiers = [counts for of_method in summary["outcomes"].values() for counts in of_method.values()]
     assert sum(sum(counts.values()) for counts in tiers) == TRIALS
-    told = dataclasses.asdict(SETTINGS) | {"weights_digest": ""}
+    told = dataclasses.asdict(SETTINGS) | {"weights_digest": "", "entered_digest": ""}
     assert summary["settings"] == json.loads(json.dumps(told))
 
 
 def test_two_workers_write_what_one_does(run: Path, tmp_path: Path) -> None:
     summary = evaluate(SETTINGS, tmp_path, workers=2)
-    assert timeless(read_rows(tmp_path / RESULTS)) == timeless(read_rows(run / RESULTS))
+    assert by_key(read_rows(tmp_path / RESULTS)) == by_key(read_rows(run / RESULTS))
     assert told(summary) == told(json.loads((run / SUMMARY).read_text()))
     for path in (run / "lessons").rglob("*"):
         if path.is_file():
@@ -233,14 +245,14 @@ def learned_run(
     out = tmp_path_factory.mktemp("learned")
     copied(run / "lessons", out / "lessons")
     taught = []
-    teach = evaluation.teach
+    teach = taught_cache.teach
 
-    def counted(method: str, world: Any, lesson: Any, seed: int, weights: str) -> Any:
-        taught.append((method, weights))
-        return teach(method, world, lesson, seed, weights)
+    def counted(demonstration: Any, pretrained: Any, teaching: Any, seed: int) -> Any:
+        taught.append((teaching.method, pretrained.digest))
+        return teach(demonstration, pretrained, teaching, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "teach", counted)
+        patch.setattr(taught_cache, "teach", counted)
         evaluate(learned(weights_file), out)
     return out, taught
 
@@ -250,7 +262,9 @@ def test_a_method_is_taught_a_lesson_once_for_all_its_tiers(
 ) -> None:
     out, taught = learned_run
     settings = learned(weights_file)
-    assert sorted(taught) == sorted(2 * [(m, str(weights_file)) for m in settings.methods])
+    digest = load_pretrained(str(weights_file)).digest
+    learnt = [m for m in settings.methods if m in LEARNED]
+    assert sorted(taught) == sorted(2 * [(m, digest) for m in learnt])
     rows = {row_key(row)[:2]: row for row in read_rows(out / RESULTS)}
     assert len(rows) == len(settings.methods) * len(settings.tiers)
     for (method, tier), row in rows.items():
@@ -269,7 +283,7 @@ def test_two_workers_teach_the_same_bytes(
     """The facts of teaching are in the rows: losses, and which weights were kept."""
     copied(run / "lessons", tmp_path / "lessons")
     evaluate(learned(weights_file), tmp_path, workers=2)
-    assert timeless(read_rows(tmp_path / RESULTS)) == timeless(read_rows(learned_run[0] / RESULTS))
+    assert by_key(read_rows(tmp_path / RESULTS)) == by_key(read_rows(learned_run[0] / RESULTS))
 
 
 def test_a_run_is_not_resumed_with_other_weights(
@@ -333,7 +347,7 @@ def test_an_object_that_cannot_be_demonstrated_counts_as_failed(
         asked.append(model.object_id)
         raise DemonstrationError(f"no grasp on {model.object_id}")
 
-    monkeypatch.setattr(evaluation, "demonstrate", refuse)
+    monkeypatch.setattr(jobs, "demonstrate", refuse)
     settings = dataclasses.replace(SETTINGS, tiers=("same",))
     for resume in (False, True):
         summary = evaluate(settings, tmp_path, resume=resume)

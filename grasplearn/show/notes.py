@@ -1,0 +1,18 @@
+"""What each method does, in a sentence, for tables that people read."""
+
+NOTES = {
+    "static-sgm": "taught feed-forward: the demonstration is imprinted, then every block is "
+    "fine-tuned on the way forward, by gradients that small frozen modules guess",
+    "static-sgm-one-pass": "the same in a single pass a step, told the errors of a sample's last "
+    "visit",
+    "backprop": "imprinted, then fine-tuned by backpropagation through the whole net",
+    "backprop-checkpointed": "the same gradients with less memory and more time",
+    "last-block": "imprinted, then fine-tuned in its head and last block alone",
+    "imprint": "the demonstration becomes the net's last kernels; nothing is fine-tuned",
+    "untaught": "the same net before it saw the demonstration",
+    "scripted": "knows where everything lies and repeats the shown grasp: the ceiling",
+    "template": "looks for the shown spot in the picture, at every place and angle",
+    "template-depth": "the same by shape alone, blind to colours",
+    "depth-heuristic": "grasps the largest thing across its narrow side, whatever was shown",
+    "random": "grasps any two edges that face each other, whatever was shown",
+}
