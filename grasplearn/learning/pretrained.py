@@ -7,7 +7,7 @@ the settings and the command that made them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,13 @@ from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.weights import fill, load_tensors, save_tensors
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
+from grasplearn.rules.dni import DNI
 from grasplearn.rules.sgm import SGMs
 from grasplearn.rules.static_sgm import StaticSGM
 
 KIND = "pretrained"
+# Whose static modules the live ones start from.
+WARM = "static-sgm"
 NET = "net"
 
 
@@ -52,6 +55,10 @@ class Pretrained:
         if name not in RULES:
             raise UnknownNameError("learning rule", name, RULES)
         rule = RULES[name]()
+        if isinstance(rule, DNI) and WARM in self.modules:
+            # Told what these weights' modules are used to, or, as the label's cDNI, a part of it.
+            told = "exact" if rule.told == "nothing" else rule.told
+            return replace(rule, told=told, modules=self.modules[WARM])
         if not isinstance(rule, StaticSGM):
             return rule
         if name not in self.modules:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from grasplearn.nets.chain import Block, Grads
 from grasplearn.nets.conv import conv_grads, relu_grad_
+from grasplearn.nets.sparse import Keep, sparse_conv_grads
 
 
 class Stem(Block):
@@ -45,6 +46,15 @@ class Stem(Block):
         )
         return {"weight": weight, "bias": g.sum((0, 2, 3))}, for_input
 
+    def sparse_vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        relu_grad_(g, out)
+        for_input, weight, bias = sparse_conv_grads(
+            h, self.weight, g, keep, stride=self.stride, padding=self.padding, need_input=need_input
+        )
+        return {"weight": weight, "bias": bias}, for_input
+
 
 class Residual(Block):
     """(B, C, h, w) -> the same: ``relu(h + conv3x3(h))``.
@@ -69,4 +79,15 @@ class Residual(Block):
         relu_grad_(g, out)
         for_input, weight = conv_grads(h, self.weight, g, padding=1, need_input=need_input)
         grads = {"weight": weight, "bias": g.sum((0, 2, 3))}
+        return grads, None if for_input is None else for_input.add_(g)
+
+    def sparse_vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        """The convolution sees a part of g; along the link, which costs nothing, all of it goes."""
+        relu_grad_(g, out)
+        for_input, weight, bias = sparse_conv_grads(
+            h, self.weight, g, keep, padding=1, need_input=need_input
+        )
+        grads = {"weight": weight, "bias": bias}
         return grads, None if for_input is None else for_input.add_(g)

@@ -27,6 +27,11 @@ RULES: dict[str, Callable[[], LearningRule]] = {
     "static-sgm-one-pass": _rule("static_sgm", "StaticSGM", error="cached"),
     "backprop": _rule("backprop", "Backprop"),
     "backprop-checkpointed": _rule("backprop_checkpointed", "CheckpointedBackprop"),
+    "dni": _rule("dni", "DNI"),
+    "cdni": _rule("dni", "DNI", told="target"),
+    "meprop": _rule("meprop", "MeProp"),
+    "forward-gradient": _rule("forward_gradient", "ForwardGradient"),
+    "spsa": _rule("spsa", "SPSA"),
 }
 
 __all__ = ["RULES"]
