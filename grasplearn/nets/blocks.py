@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from grasplearn.nets.chain import Block, Grads
 from grasplearn.nets.conv import conv_grads, relu_grad_
+from grasplearn.nets.integer import Fit, Fixed, add_bias, convolve
 from grasplearn.nets.sparse import Keep, sparse_conv_grads
 
 
@@ -55,6 +56,11 @@ class Stem(Block):
         )
         return {"weight": weight, "bias": bias}, for_input
 
+    def integer(self, x: Fixed, weights: dict[str, Fixed], name: str, fit: Fit) -> Fixed:
+        summed = convolve(x, weights["weight"], self.stride, self.padding)
+        summed = add_bias(summed, weights["bias"])
+        return fit.narrow(name, Fixed(summed.values.clamp_(min=0), summed.exponent))
+
 
 class Residual(Block):
     """(B, C, h, w) -> the same: ``relu(h + conv3x3(h))``.
@@ -91,3 +97,8 @@ class Residual(Block):
         )
         grads = {"weight": weight, "bias": bias}
         return grads, None if for_input is None else for_input.add_(g)
+
+    def integer(self, x: Fixed, weights: dict[str, Fixed], name: str, fit: Fit) -> Fixed:
+        summed = add_bias(convolve(x, weights["weight"], padding=1), weights["bias"])
+        linked = summed.values.add_(x.at(summed.exponent))
+        return fit.narrow(name, Fixed(linked.clamp_(min=0), summed.exponent))

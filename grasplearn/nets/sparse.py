@@ -99,8 +99,10 @@ def sparse_conv_grads(
             x, weight[chosen], part, stride=stride, padding=padding, need_input=need_input
         )
         for_weight = torch.zeros_like(weight).index_copy_(0, chosen, some)
-        return for_input, for_weight, g.new_zeros(len(weight)).index_copy_(
-            0, chosen, part.sum((0, 2, 3))
+        return (
+            for_input,
+            for_weight,
+            g.new_zeros(len(weight)).index_copy_(0, chosen, part.sum((0, 2, 3))),
         )
     return _at_positions(x, weight, g, keep, stride, padding, need_input)
 

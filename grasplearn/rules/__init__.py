@@ -32,6 +32,7 @@ RULES: dict[str, Callable[[], LearningRule]] = {
     "meprop": _rule("meprop", "MeProp"),
     "forward-gradient": _rule("forward_gradient", "ForwardGradient"),
     "spsa": _rule("spsa", "SPSA"),
+    "fixed-point": _rule("fixed_point", "FixedPoint"),
 }
 
 __all__ = ["RULES"]

@@ -96,9 +96,7 @@ class ForwardGradient:
             yield BlockGrad(moving, grads)
         del head, before, last
         for index in range(moving):
-            yield BlockGrad(
-                index, combined(net.block(index), self.trained, seeds, slopes, index)
-            )
+            yield BlockGrad(index, combined(net.block(index), self.trained, seeds, slopes, index))
 
     def _carry(
         self, net: Chain, batch: Batch, seed: int, moving: int

@@ -92,9 +92,7 @@ class SPSA:
             # To second order in eps the loss in between.
             yield BlockGrad(count, grads, batch.pictures.new_tensor(float(np.mean(losses))))
         for index in range(moving):
-            yield BlockGrad(
-                index, combined(net.block(index), self.trained, seeds, slopes, index)
-            )
+            yield BlockGrad(index, combined(net.block(index), self.trained, seeds, slopes, index))
 
     def _loss(self, net: Chain, batch: Batch, seed: int, by: float) -> float:
         """Returns the loss of the net with all weights moved along a direction."""
@@ -104,9 +102,7 @@ class SPSA:
             part = net.part(index)
             with ExitStack() as stack:
                 if index < count - self.exact_end or (index == count and not self.exact_end):
-                    stack.enter_context(
-                        moved(part, direction(part, self.trained, seed, index), by)
-                    )
+                    stack.enter_context(moved(part, direction(part, self.trained, seed, index), by))
                 if index == count:
                     return float(net.head.loss(h, batch.target))
                 h = part(h)
