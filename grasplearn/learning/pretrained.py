@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
@@ -45,6 +46,18 @@ class Pretrained:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
 
+    def deeper(self, times: int) -> Pretrained:
+        """Returns the same net with ``times`` as many residual blocks, fresh weights and untrained
+        modules: what a step costs does not depend on what is in them. As it is for 1."""
+        if times == 1:
+            return self
+        net = GraspNet(self.net.spec.deeper(times))
+        modules = {
+            name: SGMs.untrained(net, np.random.default_rng(0), module.inner)
+            for name, module in self.modules.items()
+        }
+        return Pretrained(net, modules)
+
     def rule(self, name: str) -> LearningRule:
         """Returns a learning rule, with these weights' modules if it uses any.
 
@@ -55,10 +68,10 @@ class Pretrained:
         if name not in RULES:
             raise UnknownNameError("learning rule", name, RULES)
         rule = RULES[name]()
-        if isinstance(rule, DNI) and WARM in self.modules:
-            # Told what these weights' modules are used to, or, as the label's cDNI, a part of it.
-            told = "exact" if rule.told == "nothing" else rule.told
-            return replace(rule, told=told, modules=self.modules[WARM])
+        if name == "dni" and isinstance(rule, DNI) and WARM in self.modules:
+            # Static modules that go on learning, told what they are used to. (A label alone, which
+            # is what cDNI is told, they misread.)
+            return replace(rule, told="exact", modules=self.modules[WARM])
         if not isinstance(rule, StaticSGM):
             return rule
         if name not in self.modules:

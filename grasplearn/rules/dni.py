@@ -49,12 +49,14 @@ class Live:
     Attributes:
         scale: root mean square of what it has been taught so far; 0 before the first time.
         relative: it guesses in units of ``scale`` (a fresh one), not of the loss (a warm one).
+        error: running squared error of its guesses / the targets' squares; saying 0 has 1.
     """
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
     relative: bool
     scale: float = 0.0
+    error: float = 0.0
 
     def guess(self, h: Tensor, told: Tensor | None) -> Tensor:
         guessed: Tensor = self.module(h, told)
@@ -70,6 +72,7 @@ class Live:
             off = self.guess(h, told) - target
             loss = (off**2).mean() / self.scale**2
         if bool(torch.isfinite(loss)):
+            self.error += 0.2 * (float(loss.detach()) * (self.scale / size) ** 2 - self.error)
             loss.backward()
             self.optimizer.step()
         self.optimizer.zero_grad()
@@ -94,8 +97,8 @@ class DNI:
     learning. When not: a single demonstration is too little to train modules from nothing; without
     warm ones it is hardly better than the last block alone.
 
-    Source: arXiv 1703.00522 (DNI, and cDNI told the label); what modules may be told besides, and
-    the guard, are ours.
+    Source: arXiv 1703.00522 (DNI, and cDNI told the label); what modules may be told besides,
+    the guard and the trust are ours.
 
     Attributes:
         told: what the modules see besides h. ``nothing``: DNI. ``target``: cDNI, what the target
@@ -105,6 +108,8 @@ class DNI:
             modules that say 0 at first.
         rate: Adam's step size for the modules; 0 for modules that do not learn.
         inner: channels inside a fresh module.
+        trust: a module whose guesses have a greater relative squared error than that is not
+            followed: its block waits. Saying 0 has 1; infinity follows every guess, as the paper.
 
     Raises:
         InvalidValueError: a setting is out of its range, or static SGMs would be told nothing.
@@ -117,6 +122,7 @@ class DNI:
     modules: SGMs | None = None
     rate: float = 3e-3
     inner: int = 16
+    trust: float = 0.9
 
     def __post_init__(self) -> None:
         if self.told not in get_args(Told):
@@ -127,6 +133,8 @@ class DNI:
             raise InvalidValueError("static SGMs guess from an error; use told='exact' or 'target'")
         if not 0 <= self.rate < float("inf"):
             raise InvalidValueError(f"rate must be from 0 on and finite, got {self.rate}")
+        if not self.trust > 0:
+            raise InvalidValueError(f"trust must be above 0, got {self.trust}")
         if type(self.inner) is not int or self.inner < 1:
             raise InvalidValueError(f"inner must be a whole number from 1 on: {self.inner}")
 
@@ -157,6 +165,8 @@ class DNI:
             if index < last:
                 live = self._of(state, index, out, told)
                 g = live.guess(out, told)
+                if live.error > self.trust:
+                    g.zero_()
                 most = LIMIT * live.scale if live.scale else float("inf")
             else:
                 if head is None:
@@ -197,7 +207,8 @@ class DNI:
 
     def _live(self, module: nn.Module, relative: bool) -> Live:
         module.requires_grad_(True)
-        return Live(module, torch.optim.Adam(module.parameters(), self.rate), relative)
+        optimizer = torch.optim.Adam(module.parameters(), self.rate)
+        return Live(module, optimizer, relative, error=1.0 if relative else 0.0)
 
 
 def _target_error(net: Chain, batch: Batch) -> Tensor:

@@ -20,11 +20,11 @@ class MeProp:
     """Every block's weight and input gradient is made from the largest entries alone of the
     gradient at its convolution's output; along residual links, which cost nothing, all of it goes.
 
-    When to choose it: where the backward pass's arithmetic is what hurts. With whole ``positions``
-    the kept cells are gathered into a smaller dense product, which is really less work; scattered
-    ``entries`` (the paper's) are as much work as backprop in dense kernels, and the selection comes
-    on top. When not: to save memory. What is large is known only in the backward pass, so every
-    activation is stored, as by backprop.
+    When to choose it: where the backward pass's arithmetic is what hurts. Whole ``positions`` (and
+    ``channels``) are gathered into a smaller dense product, which is really less work, but more of
+    them must be kept than of scattered ``entries`` (the paper's); those are as much work as
+    backprop in dense kernels, and the selection comes on top. When not: to save memory. What is
+    large is known only in the backward pass, so every activation is stored, as by backprop.
 
     Source: arXiv 1709.05804 (per sample: section 3; unified over the batch: the same paper's simple
     unified top-k). Whole positions and the dense link are ours.
@@ -42,7 +42,7 @@ class MeProp:
     unbiased: ClassVar[bool] = False
     memory: ClassVar[Memory] = "linear"
     keep: float = 0.05
-    over: Over = "positions"
+    over: Over = "entries"
     unified: bool = False
 
     def __post_init__(self) -> None:
