@@ -45,7 +45,8 @@ from grasplearn.types import MAX_WIDTH, Demonstration, Grasp, Observation
 __all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
 
 # Adam's step size of every method that fine-tunes: the best that benchmarks/rates.py tried.
-RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-4), LAST_BLOCK: 1e-3}
+_FASTER = dict.fromkeys(("cdni", "forward-gradient", "spsa"), 1e-3)
+RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-4), **_FASTER, LAST_BLOCK: 1e-3}
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # Keys of the probe's samples: no step ever comes so far.
