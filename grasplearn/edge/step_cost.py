@@ -132,7 +132,7 @@ def multiplies(call: Callable[[], object]) -> int:
     """Returns how many multiplications a call's convolutions and matrix products take."""
     with Multiplies() as counter:
         call()
-    return counter.count
+    return int(counter.count)
 
 
 def analytic_bytes(net: Chain, batch: Batch, memory: str) -> int:
@@ -142,7 +142,7 @@ def analytic_bytes(net: Chain, batch: Batch, memory: str) -> int:
     segments, one segment's outputs and one gradient; ``flat``: a block's input, output, guessed
     gradient and the error. What the head needs besides is the same for all and not in it.
     """
-    sizes = []
+    sizes: list[int] = []
     with torch.no_grad():
         h = batch.pictures[:1]
         for block in net.blocks:

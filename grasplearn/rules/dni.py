@@ -68,12 +68,21 @@ class Live:
         if not (np.isfinite(size) and size > 0):
             return
         self.scale = 0.9 * self.scale + 0.1 * size if self.scale else size
-        with torch.enable_grad():
-            off = self.guess(h, told) - target
-            loss = (off**2).mean() / self.scale**2
-        if bool(torch.isfinite(loss)):
-            self.error += 0.2 * (float(loss.detach()) * (self.scale / size) ** 2 - self.error)
+        # Maps sample by sample, so that the graph of all of them never lives at once.
+        count = len(h) if h.dim() > 2 else 1
+        error = 0.0
+        for x, say, wanted in zip(
+            h.chunk(count),
+            [None] * count if told is None else told.chunk(count),
+            target.chunk(count),
+            strict=True,
+        ):
+            with torch.enable_grad():
+                loss = ((self.guess(x, say) - wanted) ** 2).sum() / (target.numel() * self.scale**2)
             loss.backward()
+            error += float(loss.detach())
+        if np.isfinite(error):
+            self.error += 0.2 * (error * (self.scale / size) ** 2 - self.error)
             self.optimizer.step()
         self.optimizer.zero_grad()
 

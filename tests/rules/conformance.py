@@ -199,8 +199,7 @@ def check_sign(rule: LearningRule) -> None:
     net, batch = problem()
     state, _ = settled(net, rule, batch)
     wanted, found = true_gradient(net, batch), mean_gradient(net, rule, batch, 40, state)
-    parts = {name.rsplit(".", 1)[0] for name in wanted}
-    for part in parts:
+    for part in sorted({name.rsplit(".", 1)[0] for name in wanted}):
         along = sum(float((found[n] * g).sum()) for n, g in wanted.items() if n.startswith(part))
         assert along > 0, f"{part} would climb"
     before = float(net.loss(batch).detach())
