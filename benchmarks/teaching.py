@@ -24,6 +24,7 @@ import torch
 import tyro
 
 from grasplearn.edge.memory import peak_memory
+from grasplearn.edge.step_cost import stepper
 from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
 from grasplearn.learning.augment import Augmentation
@@ -31,26 +32,12 @@ from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import LAST_BLOCK, LEARNED
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.teaching import RATES, Teaching, support_set, teach
-from grasplearn.nets.graspnet import GraspNet
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
-from grasplearn.rules.sgm import SGMs
 from grasplearn.sim.world import World
 from grasplearn.types import Demonstration
 
 MIB = 2**20
 DEFAULT = Teaching()
-
-
-def deeper(pretrained: Pretrained, times: int) -> Pretrained:
-    """The same net with so many times its residual blocks; as it is for 1."""
-    if times == 1:
-        return pretrained
-    net = GraspNet(pretrained.net.spec.deeper(times))
-    modules = {
-        name: SGMs.untrained(net, np.random.default_rng(0), module.inner)
-        for name, module in pretrained.modules.items()
-    }
-    return Pretrained(net, modules)
 
 
 def step_bytes(
@@ -61,14 +48,8 @@ def step_bytes(
     rule = LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
     view = heightmap(demonstration.observation)
     support = support_set(net, view, demonstration.grasp, teaching, 0)
-    batch, rng = support.batch(range(teaching.batch)), np.random.default_rng(0)
-    state = rule.init(net, rng)
-
-    def step() -> None:
-        for _ in rule.block_grads(net, batch, state, rng):
-            pass
-
-    step()
+    batch = support.batch(range(teaching.batch))
+    step = stepper(net, rule, batch, 0)
     return peak_memory(step).peak, peak_memory(net.predict, batch.pictures).peak
 
 
@@ -143,7 +124,7 @@ def main(
         f"{'bytes':>11}{'with Adam':>11}{'inference':>11}{'ratio':>7}"
     )
     for times in map(int, depths.split(",")):
-        base = deeper(pretrained, times)
+        base = pretrained.deeper(times)
         for method in methods.split(","):
             teaching = Teaching(method, steps, batch, augmentation=Augmentation(side=side))
             row = {"depth": times} | measured(base, shown if times == 1 else shown[:1], teaching)

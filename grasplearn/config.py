@@ -249,6 +249,39 @@ class MetaTrain(Common):
     """Where the weights go, the modules with them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench(Common):
+    """Measure what a teaching step of each learning rule costs: time, memory, multiplications.
+
+    All rules in one run, in turn; time is told beside backprop's, memory beside inference's.
+
+    Example: grasplearn bench step --rules static-sgm,backprop --size 224 --depth 1,2,4 --batch 8
+    """
+
+    what: Annotated[Positional[str], arg(metavar="WHAT")] = "step"
+    """What to measure: step."""
+    rules: Names = "all"
+    """Which learning rules: names separated by commas, or all; backprop is always measured."""
+    size: Count = 224
+    """Pixels along the side of a picture."""
+    depth: Annotated[str, arg(metavar="N,N")] = "1,2,4"
+    """Multiples of the net's residual blocks; deeper nets have fresh weights."""
+    batch: Count = 8
+    """Samples a step."""
+    rounds: Count = 5
+    """Every rule's step is timed so many times; the median counts."""
+    no_resident: bool = False
+    """Leave out how far a fresh process grows (some seconds for each figure)."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights that give the net's shape: shipped, narrow or a file."""
+    threads: Count = 1
+    """Processor threads."""
+    plot: OptionalFolder = None
+    """Draw memory over depth, and time over memory, into this folder (needs the extra 'claims')."""
+    success: OptionalFile = None
+    """A summary.json of an evaluation: its rates colour the drawing."""
+
+
 COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
@@ -261,4 +294,5 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "render": Render,
     "pretrain": Pretrain,
     "meta-train": MetaTrain,
+    "bench": Bench,
 }

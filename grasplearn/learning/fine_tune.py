@@ -124,7 +124,10 @@ def fine_tune(
                 if update.loss is not None:
                     loss = float(update.loss)
                 if guard is not Guard.SKIPPED and update.index in optimizers:
-                    optimizers[update.index].step(update.grads, factor)
+                    if update.weights is not None:
+                        _put(net.part(update.index), update.weights)
+                    else:
+                        optimizers[update.index].step(update.grads, factor)
                 if watch:
                     watch(step, update)
         peak = meter.peak if meter else peak
@@ -133,6 +136,12 @@ def fine_tune(
     return net, Report(
         tuple(losses), seconds, peak, guards, cosines, _warning(losses, guards, count + 1)
     )
+
+
+@torch.no_grad()
+def _put(part: torch.nn.Module, weights: Grads) -> None:
+    for name, p in part.named_parameters():
+        p.copy_(weights[name])
 
 
 def finite(grads: Grads) -> bool:
@@ -152,9 +161,13 @@ def agreement(
     for update in rule.block_grads(net, batch, copy.deepcopy(state), rng):
         last = update.index == len(net.blocks)
         prefix = "head." if last else f"blocks.{update.index}."
-        if update.grads:
-            a = torch.cat([g.flatten() for g in update.grads.values()])
-            b = torch.cat([true[prefix + name].flatten() for name in update.grads])
+        grads = update.grads
+        if update.weights is not None:  # the way back is the gradient that was followed
+            part = dict(net.part(update.index).named_parameters())
+            grads = {name: part[name].detach() - w for name, w in update.weights.items()}
+        if grads:
+            a = torch.cat([g.flatten() for g in grads.values()])
+            b = torch.cat([true[prefix + name].flatten() for name in grads])
             cosines[update.index] = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
     return tuple(cosines)
 

@@ -7,11 +7,12 @@ the settings and the command that made them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
@@ -19,10 +20,13 @@ from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.weights import fill, load_tensors, save_tensors
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
+from grasplearn.rules.dni import DNI
 from grasplearn.rules.sgm import SGMs
 from grasplearn.rules.static_sgm import StaticSGM
 
 KIND = "pretrained"
+# Whose static modules the live ones start from.
+WARM = "static-sgm"
 NET = "net"
 
 
@@ -42,6 +46,18 @@ class Pretrained:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
 
+    def deeper(self, times: int) -> Pretrained:
+        """Returns the same net with ``times`` as many residual blocks, fresh weights and untrained
+        modules: what a step costs does not depend on what is in them. As it is for 1."""
+        if times == 1:
+            return self
+        net = GraspNet(self.net.spec.deeper(times))
+        modules = {
+            name: SGMs.untrained(net, np.random.default_rng(0), module.inner)
+            for name, module in self.modules.items()
+        }
+        return Pretrained(net, modules)
+
     def rule(self, name: str) -> LearningRule:
         """Returns a learning rule, with these weights' modules if it uses any.
 
@@ -52,6 +68,10 @@ class Pretrained:
         if name not in RULES:
             raise UnknownNameError("learning rule", name, RULES)
         rule = RULES[name]()
+        if name == "dni" and isinstance(rule, DNI) and WARM in self.modules:
+            # Static modules that go on learning, told what they are used to. (A label alone, which
+            # is what cDNI is told, they misread.)
+            return replace(rule, told="exact", modules=self.modules[WARM])
         if not isinstance(rule, StaticSGM):
             return rule
         if name not in self.modules:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from grasplearn.nets.chain import Block, Grads
 from grasplearn.nets.conv import conv_grads, relu_grad_
+from grasplearn.nets.integer import Fit, Fixed, add_bias, convolve
+from grasplearn.nets.sparse import Keep, sparse_conv_grads
 
 
 class Stem(Block):
@@ -45,6 +47,20 @@ class Stem(Block):
         )
         return {"weight": weight, "bias": g.sum((0, 2, 3))}, for_input
 
+    def sparse_vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        relu_grad_(g, out)
+        for_input, weight, bias = sparse_conv_grads(
+            h, self.weight, g, keep, stride=self.stride, padding=self.padding, need_input=need_input
+        )
+        return {"weight": weight, "bias": bias}, for_input
+
+    def integer(self, x: Fixed, weights: dict[str, Fixed], name: str, fit: Fit) -> Fixed:
+        summed = convolve(x, weights["weight"], self.stride, self.padding)
+        summed = add_bias(summed, weights["bias"])
+        return fit.narrow(name, Fixed(summed.values.clamp_(min=0), summed.exponent))
+
 
 class Residual(Block):
     """(B, C, h, w) -> the same: ``relu(h + conv3x3(h))``.
@@ -70,3 +86,19 @@ class Residual(Block):
         for_input, weight = conv_grads(h, self.weight, g, padding=1, need_input=need_input)
         grads = {"weight": weight, "bias": g.sum((0, 2, 3))}
         return grads, None if for_input is None else for_input.add_(g)
+
+    def sparse_vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        """The convolution sees a part of g; along the link, which costs nothing, all of it goes."""
+        relu_grad_(g, out)
+        for_input, weight, bias = sparse_conv_grads(
+            h, self.weight, g, keep, padding=1, need_input=need_input
+        )
+        grads = {"weight": weight, "bias": bias}
+        return grads, None if for_input is None else for_input.add_(g)
+
+    def integer(self, x: Fixed, weights: dict[str, Fixed], name: str, fit: Fit) -> Fixed:
+        summed = add_bias(convolve(x, weights["weight"], padding=1), weights["bias"])
+        linked = summed.values.add_(x.at(summed.exponent))
+        return fit.narrow(name, Fixed(linked.clamp_(min=0), summed.exponent))

@@ -14,6 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grasplearn.errors import InvalidValueError
+from grasplearn.nets.integer import Fit, Fixed
+from grasplearn.nets.sparse import Keep
+
 Grads = dict[str, Tensor]
 
 
@@ -88,6 +92,23 @@ class Block(nn.Module):
             found[-1] if need_input else None
         )
 
+    def sparse_vjp(
+        self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
+    ) -> tuple[Grads, Tensor | None]:
+        """As ``vjp``, from a part of g alone; here without saving any arithmetic."""
+        return self.vjp(h, out, keep.thin_(g), need_input)
+
+    def integer(self, x: Fixed, weights: dict[str, Fixed], name: str, fit: Fit) -> Fixed:
+        """As ``forward`` in integers: x (C, B, H, W) of 8 bits -> (C', B, h, w) of 8 bits.
+
+        Args:
+            weights: by parameter name. name: the block's, under which ``fit`` keeps its exponent.
+
+        Raises:
+            InvalidValueError: this kind of block has no integer form.
+        """
+        raise InvalidValueError(_no_integers(self))
+
 
 class Head(nn.Module):
     """The end of a chain: maps of the last ``h``, and their loss."""
@@ -104,6 +125,14 @@ class Head(nn.Module):
             loss = self.loss(h, target)
             *grads, error = torch.autograd.grad(loss, [*parameters, h])
         return HeadStep(loss.detach(), dict(zip(names, grads, strict=True)), error)
+
+    def integer_loss(self, x: Fixed, weights: dict[str, Fixed], target: Any, fit: Fit) -> int:
+        """As ``loss`` in integers: the mean over samples x (C, B, h, w), with LOSS_EXPONENT.
+
+        Raises:
+            InvalidValueError: this kind of head has no integer form.
+        """
+        raise InvalidValueError(_no_integers(self))
 
 
 class Chain(nn.Module):
@@ -140,3 +169,7 @@ class Chain(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         """Returns the loss () of a batch; autograd can look through the whole chain."""
         return self.head.loss(self.features(batch.pictures), batch.target)
+
+
+def _no_integers(part: nn.Module) -> str:
+    return f"{type(part).__name__} has no integer form; choose another rule than fixed-point"

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from grasplearn.nets.chain import Grads, Head, HeadStep
 from grasplearn.nets.conv import conv_grads, mix, mix_grads, relu_grad_
+from grasplearn.nets.integer import Fit, Fixed
+from grasplearn.nets.integer_head import imprinted_loss
 
 # What the width's squared error (in units of the hand's opening) counts beside the place's entropy.
 WIDTH_WEIGHT = 10.0
@@ -142,6 +144,14 @@ class ImprintedHead(Head):
         del both, g, normal, grouped, along, inverse
         error, grads["project"] = mix_grads(self.project, h, for_normal)
         return HeadStep(loss, grads, error)
+
+    def integer_loss(self, x: Fixed, weights: dict[str, Fixed], target: Target, fit: Fit) -> int:
+        total = 0
+        for sample in range(x.values.shape[1]):
+            one = Fixed(x.values[:, sample : sample + 1], x.exponent)
+            place, width = target.place[sample], target.width[sample]
+            total += imprinted_loss(one, weights, self.groups, place, width, int(WIDTH_WEIGHT), fit)
+        return total // x.values.shape[1]
 
     @torch.no_grad()
     def target_error(self, target: Target) -> Tensor:

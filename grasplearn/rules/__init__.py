@@ -27,6 +27,12 @@ RULES: dict[str, Callable[[], LearningRule]] = {
     "static-sgm-one-pass": _rule("static_sgm", "StaticSGM", error="cached"),
     "backprop": _rule("backprop", "Backprop"),
     "backprop-checkpointed": _rule("backprop_checkpointed", "CheckpointedBackprop"),
+    "dni": _rule("dni", "DNI"),
+    "cdni": _rule("dni", "DNI", told="target"),
+    "meprop": _rule("meprop", "MeProp"),
+    "forward-gradient": _rule("forward_gradient", "ForwardGradient"),
+    "spsa": _rule("spsa", "SPSA"),
+    "fixed-point": _rule("fixed_point", "FixedPoint"),
 }
 
 __all__ = ["RULES"]

@@ -40,12 +40,15 @@ class BlockGrad:
         grads: by parameter name, of the parameters' shapes; empty where the block was skipped.
         loss: (), told by the head alone; None from all others.
         guard: what was done to the gradient.
+        weights: from a rule that makes its own update: what the block's parameters become, instead
+            of a gradient; no optimizer touches them.
     """
 
     index: int
     grads: Grads
     loss: Tensor | None = None
     guard: Guard = Guard.FINE
+    weights: Grads | None = None
 
 
 class LearningRule(Protocol):

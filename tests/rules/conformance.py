@@ -7,6 +7,7 @@ shown to fail them.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from grasplearn.edge.memory import MemoryMeter
 from grasplearn.learning.fine_tune import FineTuning, Report, fine_tune
 from grasplearn.learning.optimizers import SGD
-from grasplearn.nets.chain import Batch, Chain
+from grasplearn.nets.chain import Batch, Block, Chain, Head
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.nets.weights import digest
@@ -41,6 +42,32 @@ def problem(seed: int = 0, side: int = 32, samples: int = 3) -> tuple[GraspNet, 
     return net, Batch(pictures, Target(place, torch.full((samples,), 0.4).double()), keys)
 
 
+class Layer(Block):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(size, size) / size**0.5)
+
+    def forward(self, h):
+        return torch.tanh(h @ self.weight.T)
+
+
+class Classes(Head):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(3, size) / size**0.5)
+
+    def loss(self, h, target):
+        return torch.nn.functional.cross_entropy(h @ self.weight.T, target)
+
+
+def small_chain() -> tuple[Chain, Batch]:
+    """So few weights that the mean of some thousand estimates is sharp; nothing of grasps in it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = Chain([Layer(4) for _ in range(3)], Classes(4)).double()
+        return net, Batch(torch.randn(10, 4).double(), torch.randint(3, (10,)))
+
+
 def true_gradient(net: Chain, batch: Batch) -> Named:
     with torch.enable_grad():
         named = dict(net.named_parameters())
@@ -49,18 +76,60 @@ def true_gradient(net: Chain, batch: Batch) -> Named:
 
 
 def named(net: Chain, update: BlockGrad) -> Named:
+    """By full name; of a rule that makes its own update, the way back from it."""
     last = update.index == len(net.blocks)
     prefix = "head." if last else f"blocks.{update.index}."
-    return {prefix + name: g for name, g in update.grads.items()}
+    grads = update.grads
+    if update.weights is not None:
+        before = dict(net.part(update.index).named_parameters())
+        grads = {name: before[name].detach() - w for name, w in update.weights.items()}
+    return {prefix + name: g for name, g in grads.items()}
 
 
-def gradient(net: Chain, rule: LearningRule, batch: Batch, state: object = None) -> Named:
-    rng = np.random.default_rng(0)
+def gradient(
+    net: Chain, rule: LearningRule, batch: Batch, state: object = None, seed: int = 0
+) -> Named:
+    rng = np.random.default_rng(seed)
     state = rule.init(net, rng) if state is None else state
     found: Named = {}
     for update in rule.block_grads(net, batch, state, rng):
         found.update(named(net, update))
     return found
+
+
+def mean_gradient(
+    net: Chain, rule: LearningRule, batch: Batch, draws: int, state: object = None
+) -> Named:
+    """Over as many seeds, if they make any difference."""
+    state = rule.init(net, np.random.default_rng(0)) if state is None else state
+    first, second = (gradient(net, rule, batch, copy.deepcopy(state), seed) for seed in (0, 1))
+    if all(torch.equal(g, second[name]) for name, g in first.items()):
+        return first
+    total = {name: torch.zeros_like(g) for name, g in first.items()}
+    for seed in range(draws):
+        for name, g in gradient(net, rule, batch, state, seed).items():
+            total[name] += g / draws
+    return total
+
+
+def settled(net: Chain, rule: LearningRule, batch: Batch, visits: int = 200) -> tuple[object, bool]:
+    """Returns a rule's state after a batch, and whether the rule learns by itself.
+
+    One that does sees the same batch many times, the net staying as it is.
+    """
+    state = rule.init(net, np.random.default_rng(0))
+    gradient(net, rule, batch, state)
+    first = gradient(net, rule, batch, state)
+    again = gradient(net, rule, batch, state)
+    learns = any(not torch.equal(g, again[name]) for name, g in first.items())
+    for _ in range(visits if learns else 0):
+        gradient(net, rule, batch, state)
+    return state, learns
+
+
+def cosine(a: Named, b: Named) -> float:
+    first, second = (torch.cat([x[name].flatten() for name in sorted(b)]) for x in (a, b))
+    return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
 
 
 def assert_equal(found: Named, wanted: Named, tolerance: float = 1e-9) -> None:
@@ -78,7 +147,8 @@ def check_complete(rule: LearningRule) -> None:
     assert sorted(u.index for u in updates) == list(range(len(net.blocks) + 1))
     for update in updates:
         shapes = {n: p.shape for n, p in net.part(update.index).named_parameters()}
-        assert {n: g.shape for n, g in update.grads.items()} == shapes
+        told = update.grads if update.weights is None else update.weights
+        assert {n: g.shape for n, g in told.items()} == shapes
         assert (update.loss is not None) == (update.index == len(net.blocks))
 
 
@@ -99,12 +169,27 @@ def check_exact(rule: LearningRule) -> None:
         assert_equal(found, wanted)
 
 
+def check_unbiased(rule: LearningRule) -> None:
+    """The mean of many estimates points where the true gradient does."""
+    net, batch = small_chain()
+    wanted = true_gradient(net, batch)
+    found = mean_gradient(net, rule, batch, draws=500)
+    assert cosine(found, wanted) > 0.97
+    for name, g in wanted.items():
+        assert cosine({name: found[name]}, {name: g}) > 0.9, name
+
+
 def check_forgets(rule: LearningRule) -> None:
-    """What was seen before does not leak into the gradient of samples that are new."""
+    """What was seen before does not leak into the gradient of samples that are new.
+
+    A rule that learns while it teaches does so by a ``rate``, which is switched off here.
+    """
     net, first = problem(0)
     _, second = problem(1)
-    fresh = gradient(net, rule, second)
-    state = rule.init(net, np.random.default_rng(0))
+    state, learns = settled(net, rule, second, visits=20)
+    if learns:
+        rule = dataclasses.replace(rule, rate=0.0)
+    fresh = gradient(net, rule, second, copy.deepcopy(state))
     gradient(net, rule, first, state)
     assert_equal(gradient(net, rule, second, state), fresh)
 
@@ -112,9 +197,9 @@ def check_forgets(rule: LearningRule) -> None:
 def check_sign(rule: LearningRule) -> None:
     """A small step against the gradient lowers the loss, in every part as well as in all."""
     net, batch = problem()
-    wanted, found = true_gradient(net, batch), gradient(net, rule, batch)
-    parts = {name.rsplit(".", 1)[0] for name in wanted}
-    for part in parts:
+    state, _ = settled(net, rule, batch)
+    wanted, found = true_gradient(net, batch), mean_gradient(net, rule, batch, 40, state)
+    for part in sorted({name.rsplit(".", 1)[0] for name in wanted}):
         along = sum(float((found[n] * g).sum()) for n, g in wanted.items() if n.startswith(part))
         assert along > 0, f"{part} would climb"
     before = float(net.loss(batch).detach())
@@ -189,7 +274,8 @@ def check_memory(rule: LearningRule) -> None:
     if rule.memory == "flat":
         assert four <= 1.02 * once, (once, twice, four)
     elif rule.memory == "linear":
-        assert 1.9 < (four - twice) / (twice - once) < 2.1, (once, twice, four)
+        # A little more than 2 where at first the head's own peak is above the blocks'.
+        assert 1.9 < (four - twice) / (twice - once) < 2.4, (once, twice, four)
         assert four > 1.5 * once, (once, twice, four)
     else:
         # Four times the depth is twice the root; the head's share does not grow at all.

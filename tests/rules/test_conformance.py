@@ -14,7 +14,9 @@ from grasplearn.nets.chain import Batch
 from grasplearn.rules import RULES
 from grasplearn.rules.backprop import Backprop
 from grasplearn.rules.backprop_checkpointed import CheckpointedBackprop
-from grasplearn.rules.base import BlockGrad
+from grasplearn.rules.base import BlockGrad, LearningRule
+from grasplearn.rules.forward_gradient import ForwardGradient
+from grasplearn.rules.meprop import MeProp
 from grasplearn.rules.static_sgm import StaticSGM
 
 
@@ -29,11 +31,29 @@ def test_declared_exact_equals_autograd(name: str) -> None:
     conformance.check_exact(RULES[name]())
 
 
-def test_inexact_rules_say_so() -> None:
-    for make in RULES.values():
-        if not make().exact:
-            with pytest.raises(AssertionError):
-                conformance.check_exact(make())
+@pytest.mark.parametrize("name", [n for n, make in RULES.items() if not make().exact])
+def test_inexact_rules_say_so(name: str) -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        conformance.check_exact(RULES[name]())
+
+
+# The registered forward gradient trains few numbers; the estimator as such is unbiased.
+UNBIASED = {n: make() for n, make in RULES.items() if make().unbiased} | {
+    "forward-gradient-of-all": ForwardGradient(4, "all"),
+    "forward-gradient-of-the-end-too": ForwardGradient(4, "all", exact_end=False),
+}
+
+
+@pytest.mark.parametrize("name", UNBIASED)
+def test_declared_unbiased_has_the_gradient_as_its_mean(name: str) -> None:
+    assert UNBIASED[name].unbiased
+    conformance.check_unbiased(UNBIASED[name])
+
+
+def test_the_check_for_bias_finds_it() -> None:
+    """Keeping the largest entries alone, however often, is no mean of anything."""
+    with pytest.raises(AssertionError):
+        conformance.check_unbiased(MeProp())
 
 
 @pytest.mark.parametrize("segments", [0, 1, 2, 4])
@@ -148,6 +168,67 @@ def test_mutant_is_caught(mutant: type[StaticSGM], check) -> None:
     check(StaticSGM())
     with pytest.raises((AssertionError, KeyError)):
         check(mutant())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Broken:
+    """Any rule with its sign turned or a block dropped."""
+
+    rule: LearningRule
+    fault: str
+
+    def __getattr__(self, name: str):
+        return getattr(self.rule, name)
+
+    def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+        for update in self.rule.block_grads(net, batch, state, rng):
+            if self.fault == "sign":
+                part = dict(net.part(update.index).named_parameters())
+                made = update.weights
+                yield dataclasses.replace(
+                    update,
+                    grads={n: -g for n, g in update.grads.items()},
+                    weights=made and {n: 2 * part[n].detach() - w for n, w in made.items()},
+                )
+            elif update.index != 1:
+                yield update
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_is_caught_with_a_wrong_sign_or_without_a_block(name: str) -> None:
+    with pytest.raises(AssertionError):
+        conformance.check_loss_falls(Broken(RULES[name](), "sign"))
+    with pytest.raises(AssertionError):
+        conformance.check_complete(Broken(RULES[name](), "block"))
+
+
+@pytest.mark.parametrize("name", ["dni", "cdni", "meprop"])
+def test_a_stale_activation_is_caught_in_every_rule_that_pulls_back(name: str) -> None:
+    class Stale(type(RULES[name]())):
+        def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
+            block, kept = net.block(1), stale
+            sound = {way: getattr(block, way) for way in ("vjp", "sparse_vjp")}
+
+            def late(way: str):
+                def pull(h, *rest, **more):
+                    before = kept.get("h", h)
+                    kept["h"] = h.clone()
+                    return sound[way](before, *rest, **more)
+
+                return pull
+
+            for way in sound:
+                setattr(block, way, late(way))
+            yield from super().block_grads(net, batch, state, rng)
+            for way in sound:
+                delattr(block, way)
+
+    stale: dict[str, Tensor] = {}
+    settings = vars(RULES[name]())
+    if "trust" in settings:  # else a fresh module's guess is not followed, stale or not
+        settings = {**settings, "trust": float("inf")}
+    with pytest.raises(AssertionError):
+        conformance.check_forgets(Stale(**settings))
 
 
 @pytest.mark.parametrize("mutant", [WrongSign, DroppedBlock, StaleActivation, PostUpdate])

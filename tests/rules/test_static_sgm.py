@@ -11,7 +11,7 @@ from grasplearn.edge.memory import MemoryMeter
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import SGD
-from grasplearn.nets.chain import Batch, Block, Chain, Head
+from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.nets.weights import digest
@@ -159,28 +159,11 @@ def test_unknown_settings_are_refused() -> None:
         StaticSGM(limit=0)
 
 
-class Layer(Block):
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(size, size) / size**0.5)
-
-    def forward(self, h):
-        return torch.tanh(h @ self.weight.T)
-
-
-class Classes(Head):
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(3, size) / size**0.5)
-
-    def loss(self, h, target):
-        return torch.nn.functional.cross_entropy(h @ self.weight.T, target)
-
-
 def test_rules_know_nothing_of_grasps() -> None:
     """Any chain will do: here layers without a closed form, and classes as targets."""
     torch.manual_seed(0)
-    net = Chain([Layer(6) for _ in range(3)], Classes(6)).double()
+    layers = [conformance.Layer(6) for _ in range(3)]
+    net = Chain(layers, conformance.Classes(6)).double()
     batch = Batch(torch.randn(10, 6).double(), torch.randint(3, (10,)))
     wanted = conformance.true_gradient(net, batch)
     for rule in (Backprop(), CheckpointedBackprop()):
