@@ -29,6 +29,8 @@ from grasplearn.nets.graspnet import NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.types import MAX_WIDTH, Array, Grasp
 
+# How often a free place is looked for.
+DRAWS = 6
 COLOR, HEIGHT, KNOWN, MASK = slice(0, 3), 3, 4, 5
 # What a recoloured table's colours, in [-1, 1], are multiplied by, and moved by, all and each.
 TABLE_FACTOR, TABLE_OFFSET, TABLE_TINT = (0.6, 1.2), (-0.4, 0.6), 0.15
@@ -57,8 +59,8 @@ class Augmentation:
     scale: float = 0.05
     stretch: float = 0.04
     tilt: float = 0.08
-    others: int = 4
-    occluder: float = 0.3
+    others: int = 3
+    occluder: float = 0.2
     hidden: float = 0.4
     backdrop: float = 0.5
     recolored: float = 0.7
@@ -122,6 +124,7 @@ class SupportSet:
         self.spec, self.seed, self.grasp = spec, seed, grasp
         self.thing, self.table = pieces.thing, pieces.table
         self.others = _of_one_size(pieces.others)
+        self._radii = [_radius(other) for other in pieces.others]
         self.backdrops, self.equals = tuple(backdrops), tuple(equals)
 
     def batch(self, keys: Sequence[int]) -> Batch:
@@ -175,22 +178,32 @@ class SupportSet:
         return Pose(place, to_source, stretched, which, lift)
 
     def _other_poses(self, rng: np.random.Generator, thing: Pose) -> list[Pose]:
-        """Where the other things go: anywhere; the first sometimes onto the thing itself."""
+        """Where the other things go: beside it mostly; the first sometimes onto it."""
         s, poses = self.settings, []
         for slot in range(s.others if self.others else 0):
             which = int(rng.integers(len(self.others)))
-            u, v = rng.uniform(0, s.side - 1, 2)
             lift = 0.0
             if slot == 0 and rng.random() < s.occluder:
                 far, angle = rng.uniform(8, 40), rng.uniform(0, 2 * math.pi)
                 u, v = thing.place.u + far * math.cos(angle), thing.place.v + far * math.sin(angle)
                 lift = float(self.thing.layers[HEIGHT][self.thing.layers[MASK] > 0.5].max())
+            else:
+                u, v = self._beside(rng, thing, self._radii[which])
             place = Place(float(u), float(v), float(rng.uniform(0, 2 * math.pi)))
             # With one chance in three this place stays empty: far outside.
             if rng.random() < 1 / 3:
                 place = Place(-1e4, -1e4, 0.0)
             poses.append(self._pose(rng, place, self.others[which].place, which, lift))
         return poses
+
+    def _beside(self, rng: np.random.Generator, thing: Pose, radius: float) -> Array:
+        """Returns where something of a radius, pixels, stands clear of the thing, if it can."""
+        height, width = self.thing.layers.shape[1:]
+        middle = np.linalg.inv(thing.to_source) @ [width / 2, height / 2, 1.0]
+        options = rng.uniform(0, self.settings.side - 1, (DRAWS, 2))
+        distance = np.hypot(*(options - middle[:2] / middle[2]).T)
+        clear = np.flatnonzero(distance > radius + _radius(self.thing))
+        return np.asarray(options[clear[0] if len(clear) else distance.argmax()])
 
     def _layer(self, poses: list[Pose]) -> Tensor:
         sources = torch.stack([self.others[pose.which].layers for pose in poses])
@@ -253,6 +266,11 @@ class SupportSet:
         jaws = np.array([math.cos(self.grasp.yaw), -math.sin(self.grasp.yaw)])
         factors = [float(np.linalg.norm(pose.stretched @ jaws)) for pose in things]
         return (torch.tensor(factors) * self.grasp.width / MAX_WIDTH).clamp(max=1)
+
+
+def _radius(cut_out: CutOut) -> float:
+    """How far a thing reaches from its middle, pixels, on the whole."""
+    return 0.4 * math.hypot(*cut_out.layers.shape[1:])
 
 
 def _of_one_size(cut_outs: Sequence[CutOut]) -> tuple[CutOut, ...]:

@@ -78,9 +78,9 @@ class Teaching:
 
     method: str = "static-sgm"
     steps: int = 24
-    batch: int = 6
+    batch: int = 4
     rate: float | None = None
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=128))
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
     probe: int = 23
     doubt: float = 0.2
     measure_memory: bool = False
