@@ -47,7 +47,7 @@ def step_bytes(
     net, method = pretrained.net, teaching.method
     rule = LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
     view = heightmap(demonstration.observation)
-    support = support_set(net, view, demonstration.grasp, teaching, 0)
+    support, _ = support_set(net, view, demonstration.grasp, teaching, 0)
     batch = support.batch(range(teaching.batch))
     step = stepper(net, rule, batch, 0)
     return peak_memory(step).peak, peak_memory(net.predict, batch.pictures).peak

@@ -27,9 +27,9 @@ from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode
-from grasplearn.learning.equals import equally_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
+from grasplearn.learning.likeness import likeness
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
@@ -189,7 +189,7 @@ def _teach_task(
         int(rng.integers(2**31)),
         Augmentation(side=settings.side),
         load_backdrops(),
-        equally_right(learner, episode.view, pieces.thing, place),
+        likeness(learner, episode.view, pieces.thing, place).equals,
     )
     rule = settings.static_rule
     on_policy = StaticSGM(rule.error, modules, rule.limit)

@@ -1,9 +1,9 @@
 """Teaching: one demonstration is imprinted into a pre-trained net, refined, and checked.
 
-Imprinting takes milliseconds and is exact. Where the imprint misses the spot in samples made from
-the one picture, refining fine-tunes on more of them; on samples it was not tuned on, and on the
-demonstration itself, the refined net must then be better than the imprinted one, or the imprint is
-kept.
+Imprinting takes milliseconds and is exact. Where the demonstration holds something that the imprint
+could take for the shown spot, or where it misses the spot in samples made from the one picture,
+refining fine-tunes on such samples; on others, and on the demonstration itself, the refined net
+must then be better than the imprinted one, or the imprint is kept.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.cutout import take_apart
-from grasplearn.learning.equals import equally_right
 from grasplearn.learning.fine_tune import FineTuning, Report, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
+from grasplearn.learning.likeness import likeness
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained
@@ -66,7 +66,9 @@ class Teaching:
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         doubt: share of them that the imprint must miss before anything is refined: what it already
-            finds, refining could only lose. 0 refines always.
+            finds, refining could only lose. 0 refines always, more than 1 never for this reason.
+        rival: something else in the demonstration that the imprint finds at least this share as
+            probable as the shown spot calls for refining as well; likewise.
         measure_memory: follow the first step's live bytes (that step takes longer).
         threads: that torch works with. The bytes that come out depend on it; on an idle machine
             two are a little quicker, on a busy one they wait for each other.
@@ -83,6 +85,7 @@ class Teaching:
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
     probe: int = 23
     doubt: float = 0.2
+    rival: float = 0.01
     measure_memory: bool = False
     threads: int = 1
 
@@ -93,8 +96,9 @@ class Teaching:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise InvalidValueError(f"{name} must be a whole number from {least} on: {value}")
-        if not 0 <= self.doubt <= 1:
-            raise InvalidValueError(f"doubt must be a share from 0 to 1, got {self.doubt}")
+        for name in ("doubt", "rival"):
+            if not getattr(self, name) >= 0:
+                raise InvalidValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
 
@@ -198,10 +202,10 @@ def _teach(
         imprint(net, demonstration, view)
         kept = IMPRINT
     if rule is not None:
-        support = support_set(net, view, demonstration.grasp, teaching, seed)
+        support, rival = support_set(net, view, demonstration.grasp, teaching, seed)
         probe = Probe.draw(shown, support, teaching.probe, teaching.batch)
         imprinted_loss, missed = probe.look(net)
-        if missed >= teaching.doubt:
+        if rival >= teaching.rival or missed >= teaching.doubt:
             refined, report = fine_tune(
                 net,
                 _batches(support, teaching, rule),
@@ -254,18 +258,19 @@ def _settings(teaching: Teaching, blocks: int) -> FineTuning:
 
 def support_set(
     net: GraspNet, view: Heightmap, grasp: Grasp, teaching: Teaching, seed: int
-) -> SupportSet:
-    """Returns what an imprinted net is refined on.
+) -> tuple[SupportSet, float]:
+    """Returns what an imprinted net is refined on, and how probable the best rival is.
 
     Raises:
         InvalidValueError: nothing stands at the grasp.
     """
     place = place_of(view, grasp)
     pieces = take_apart(view, place)
-    equals = equally_right(net, view, pieces.thing, place)
-    return SupportSet(
-        pieces, grasp, net.spec, seed, teaching.augmentation, load_backdrops(), equals
+    alike = likeness(net, view, pieces.thing, place)
+    support = SupportSet(
+        pieces, grasp, net.spec, seed, teaching.augmentation, load_backdrops(), alike.equals
     )
+    return support, alike.rival
 
 
 def _batches(support: SupportSet, teaching: Teaching, rule: LearningRule) -> Iterator[Batch]:

@@ -223,12 +223,14 @@ def test_what_the_imprint_finds_is_not_refined(pretrained: Pretrained) -> None:
     """Refining could only lose then; where the imprint misses more than is tolerated, it begins."""
     always = taught(pretrained, "static-sgm", probe=12)
     assert always.missed is not None and always.report is not None
-    never = taught(pretrained, "static-sgm", probe=12, doubt=min(always.missed + 0.01, 1.0))
+    never = taught(pretrained, "static-sgm", probe=12, doubt=always.missed + 0.01, rival=2.0)
     assert never.missed == always.missed
     assert (never.kept, never.report, never.probe_loss, never.warning) == (IMPRINT, None, None, "")
     assert same(never.net, imprinted(pretrained))
-    just = taught(pretrained, "static-sgm", probe=12, doubt=always.missed)
+    just = taught(pretrained, "static-sgm", probe=12, doubt=always.missed, rival=2.0)
     assert just.report is not None and same(just.net, always.net)
+    rivalled = taught(pretrained, "static-sgm", probe=12, doubt=2.0, rival=0.0)
+    assert rivalled.report is not None and same(rivalled.net, always.net)
 
 
 def test_found_is_near_any_right_place_up_to_the_jaws_half_turn() -> None:
@@ -246,7 +248,7 @@ def test_found_is_near_any_right_place_up_to_the_jaws_half_turn() -> None:
 def test_the_probe_is_the_mean_over_its_samples(pretrained: Pretrained) -> None:
     result = taught(pretrained, "static-sgm", probe=3)
     view, net = heightmap(demonstration().observation), imprinted(pretrained)
-    support = support_set(net, view, demonstration().grasp, QUICK, 0)
+    support, _ = support_set(net, view, demonstration().grasp, QUICK, 0)
     with torch.no_grad():
         losses = [float(net.loss(support.batch([FIRST_KEY + n]))) for n in range(3)]
     assert result.probe_loss is not None

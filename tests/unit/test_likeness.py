@@ -12,7 +12,7 @@ from test_codec import grasp_at
 from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.cutout import take_apart
-from grasplearn.learning.equals import equally_right
+from grasplearn.learning.likeness import likeness
 from grasplearn.nets.codec import Place, best_place, encode, good_places, patches, place_of
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.types import MAX_WIDTH
@@ -36,7 +36,7 @@ def equals_of(view: Heightmap) -> list[Place]:
     grasp = grasp_at(view, 84, 112, 0.0)
     place = place_of(view, grasp)
     net.imprint(patches(encode(view), place, SPEC), grasp.width / MAX_WIDTH)
-    return equally_right(net, view, take_apart(view, place).thing, place)
+    return list(likeness(net, view, take_apart(view, place).thing, place).equals)
 
 
 def test_the_other_end_is_as_right_and_turned_by_half() -> None:
@@ -77,3 +77,17 @@ def test_peaks_come_in_order_and_over_the_full_turn() -> None:
     found = good_places(quality, 4, least=0.0, most=5)
     assert [(round((p.u - 1.5) / 4), round((p.v - 1.5) / 4)) for p in found] == [(4, 3), (9, 9)]
     assert len(good_places(quality, 4, least=-10.0, most=2)) == 2
+
+
+def test_a_rival_is_what_looks_the_same_elsewhere() -> None:
+    """A second bar is as probable as the first; one of another colour and height is less so."""
+    rivals = []
+    for height, color in ((0.03, (40, 60, 200)), (0.08, (220, 200, 30)), (0.0, (128, 128, 128))):
+        view = bar(one_sided=False)
+        view.rgb[180:196, 72:152], view.height[180:196, 72:152] = color, height
+        net = GraspNet(SPEC)
+        grasp = grasp_at(view, 84, 112, 0.0)
+        place = place_of(view, grasp)
+        net.imprint(patches(encode(view), place, SPEC), grasp.width / MAX_WIDTH)
+        rivals.append(likeness(net, view, take_apart(view, place).thing, place).rival)
+    assert rivals[0] > 0.9 > rivals[1] > rivals[2]
