@@ -23,8 +23,8 @@ from grasplearn.evaluate import evaluate
 from grasplearn.results import SUMMARY
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v1-quick.json"
-# One machine gives the same to the bit. Another processor may round otherwise, and of 30 scenes a
-# few then end otherwise: three of them.
+# One machine gives the same to the bit. Another processor may round otherwise, and of 20 scenes a
+# few then end otherwise: two of them.
 TOLERANCE = 0.1
 
 
