@@ -23,9 +23,9 @@ from grasplearn.evaluate import evaluate
 from grasplearn.results import SUMMARY
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "v1-quick.json"
-# One machine gives the same to the bit. Another processor may round otherwise, and of 30 scenes a
-# few then end otherwise: three of them.
-TOLERANCE = 0.1
+# One machine gives the same to the bit. Another processor may round otherwise, and of 15 scenes a
+# few then end otherwise: two of them.
+TOLERANCE = 0.15
 
 
 def figures(summary: Mapping[str, Any], out: Path) -> dict[str, Any]:

@@ -28,5 +28,5 @@ def same_colour(demonstration: Demonstration, observation: Observation) -> Grasp
 
 
 if __name__ == "__main__":
-    words = f"evaluate --methods {__file__}:same_colour --tiers same --max-objects 1 --trials 2"
-    sys.exit(run([*words.split(), "--out", "out/entered", "--resume"]))
+    small = ["--tiers", "same", "--max-objects", "1", "--trials", "2", "--resume"]
+    sys.exit(run(["evaluate", "--methods", f"{__file__}:same_colour", *small]))

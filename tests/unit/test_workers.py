@@ -76,8 +76,8 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "died").exists()
 
 
-# 15 s: a new worker needs some of them to begin.
-@pytest.mark.parametrize("kind, how, wait", [("dies", "died", 600.0), ("hangs", "hung", 15.0)])
+# 20 s: a new worker needs some of them to begin.
+@pytest.mark.parametrize("kind, how, wait", [("dies", "died", 600.0), ("hangs", "hung", 20.0)])
 def test_what_kills_or_stops_its_worker_twice_is_named_and_the_rest_is_done(
     kind: str, how: str, wait: float
 ) -> None:
