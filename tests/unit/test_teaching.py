@@ -113,7 +113,9 @@ def test_imprint_is_the_imprint_and_nothing_else(pretrained: Pretrained) -> None
 @pytest.mark.parametrize("method", TUNED)
 def test_a_tuned_net_is_better_than_its_imprint(pretrained: Pretrained, method: str) -> None:
     before = digest(pretrained.net.state_dict())
-    result = taught(pretrained, method)
+    # To Adam the few entries of a thinned gradient are as large as all of them.
+    changes = {"rate": QUICK.rate / 3} if method == "meprop" and QUICK.rate else {}
+    result = taught(pretrained, method, **changes)
     assert result.kept == REFINED and result.warning == ""
     assert result.probe_loss is not None and result.probe_loss[1] < result.probe_loss[0]
     assert result.report is not None and len(result.report.losses) == QUICK.steps
@@ -258,7 +260,8 @@ def test_the_probe_is_the_mean_over_its_samples(pretrained: Pretrained) -> None:
 # -- guards ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", TUNED)
+# The update of fixed-point is its own: no step size makes it worse.
+@pytest.mark.parametrize("method", [method for method in TUNED if method != "fixed-point"])
 @pytest.mark.parametrize("rate", [10.0, 1e18])
 def test_where_refining_makes_it_worse_the_imprint_is_kept(
     pretrained: Pretrained, method: str, rate: float
