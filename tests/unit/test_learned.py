@@ -51,7 +51,7 @@ def test_facts_are_json_without_times_and_the_same_again(weights_file: Path, met
     assert json.dumps(first.facts, allow_nan=False) == json.dumps(again.facts)
     tuned = method not in ("imprint", "untaught")
     assert set(first.facts) == {"kept", "warning"} | (
-        {"last_loss", "guards", "probe_loss"} if tuned else set()
+        {"missed", "last_loss", "guards", "probe_loss"} if tuned else set()
     )
     assert first.facts["kept"] == first.taught.kept
     assert first(table(0.45, 0.05)) == first.taught.predict(table(0.45, 0.05)).grasp
