@@ -5,8 +5,9 @@
 Every learned method is taught VALIDATION objects with its own settings. Deeper nets are of the same
 shape with fresh weights: what a step costs does not depend on what is in them. Bytes: exact live
 tensor bytes above weights and batch (``edge.memory``), of the rule's step alone, its gradients
-dropped as they come; of the first step with Adam's two copies of the weights, too; and of inference
-on the same batch. The rule with recurring samples is measured at their second visit.
+dropped as they come; of the first step with what the optimizer keeps, too; and of inference on the
+same batch. Every demonstration is refined, whether it calls for that or not. The rule with
+recurring samples is measured at their second visit.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def measured(
                 / teaching.steps
             ),
             "peak_live_bytes": step,
-            "peak_live_bytes_with_adam": first.report.peak_bytes,
+            "peak_live_bytes_with_optimizer": first.report.peak_bytes,
             "inference_live_bytes": inference,
         }
     return figures
@@ -121,19 +122,24 @@ def main(
     print(f"{torch.get_num_threads()} threads, {len(shown)} objects: {', '.join(names)}")
     print(
         f"{'method':24}{'depth':>6}{'teach':>9}{'step':>9}{'predict':>9}"
-        f"{'bytes':>11}{'with Adam':>11}{'inference':>11}{'ratio':>7}"
+        f"{'bytes':>11}{'optimizer':>11}{'inference':>11}{'ratio':>7}"
     )
     for times in map(int, depths.split(",")):
         base = pretrained.deeper(times)
         for method in methods.split(","):
-            teaching = Teaching(method, steps, batch, augmentation=Augmentation(side=side))
+            augmentation = Augmentation(side=side)
+            teaching = Teaching(method, steps, batch, augmentation=augmentation, doubt=0)
             row = {"depth": times} | measured(base, shown if times == 1 else shown[:1], teaching)
             rows.append(row)
             line = f"{method:24}{f'x{times}':>6}{row['teach_s']:7.2f} s"
             line += f"{row['step_s'] * 1e3:6.0f} ms" if "step_s" in row else " " * 9
             line += f"{row['predict_s'] * 1e3:6.0f} ms"
             if "step_s" in row:
-                sizes = ("peak_live_bytes", "peak_live_bytes_with_adam", "inference_live_bytes")
+                sizes = (
+                    "peak_live_bytes",
+                    "peak_live_bytes_with_optimizer",
+                    "inference_live_bytes",
+                )
                 line += "".join(f"{row[size] / MIB:7.1f} MiB" for size in sizes)
                 line += f"{row['peak_live_bytes'] / row['inference_live_bytes']:7.2f}"
             print(line, flush=True)

@@ -1,6 +1,7 @@
 """For all tests: workers that share the cores do not fight for them; small weights to teach."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,11 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from teaching_kit import tiny_weights  # imports torch, which most tests do without
 
     return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is prepared and taught is kept here and not in the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

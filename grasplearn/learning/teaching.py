@@ -47,7 +47,8 @@ from grasplearn.types import Demonstration, Grasp, Observation
 
 __all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
 
-# Step size of every method that fine-tunes: the best that benchmarks/rates.py tried.
+# Step size of every method that fine-tunes; of layer-wise steps only 2.5e-3 to 2e-2 were looked at,
+# by backprop alone, on validation families. benchmarks/rates.py tries each by itself.
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-3), LAST_BLOCK: 5e-3}
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"

@@ -117,6 +117,17 @@ class Head(nn.Module):
         """Returns the loss (), through which autograd can look."""
         raise NotImplementedError
 
+    def target_error(self, target: Any) -> Tensor:
+        """Returns the part of the error at the head's input that the target alone tells.
+
+        Raises:
+            InvalidValueError: this kind of head knows none.
+        """
+        raise InvalidValueError(
+            f"{type(self).__name__} tells no error from the target alone; use a rule that is told "
+            "the exact one"
+        )
+
     def step(self, h: Tensor, target: Any) -> HeadStep:
         """Returns the loss, the head's own exact gradients, and the error at its input."""
         names, parameters = zip(*self.named_parameters(), strict=True)

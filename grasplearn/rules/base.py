@@ -8,12 +8,14 @@ the same step. So a rule with a perfect gradient equals backprop to rounding, wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from grasplearn.nets.chain import Batch, Chain, Grads
@@ -76,3 +78,8 @@ class LearningRule(Protocol):
         Between two of them the caller may change the weights of blocks that have been yielded.
         """
         ...
+
+
+def root_mean_square(tensor: Tensor) -> float:
+    """Returns a gradient's size, whatever its shape."""
+    return float(torch.linalg.vector_norm(tensor)) / math.sqrt(tensor.numel())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.chain import Batch, Chain, HeadStep
-from grasplearn.rules.base import BlockGrad, Guard, Memory
+from grasplearn.rules.base import BlockGrad, Guard, Memory, root_mean_square
 from grasplearn.rules.sgm import SGMs
 
 Told = Literal["nothing", "target", "exact"]
@@ -64,7 +63,7 @@ class Live:
 
     def learn(self, h: Tensor, told: Tensor | None, target: Tensor) -> None:
         """Takes one step of regression onto a target; leaves one out that is not finite."""
-        size = _rms(target)
+        size = root_mean_square(target)
         if not (np.isfinite(size) and size > 0):
             return
         self.scale = 0.9 * self.scale + 0.1 * size if self.scale else size
@@ -162,7 +161,7 @@ class DNI:
         head: HeadStep | None = None
         told = None
         if self.told == "target":
-            told = _target_error(net, batch)
+            told = net.head.target_error(batch.target)
         elif self.told == "exact":
             head = net.head.step(net.features(batch.pictures), batch.target)
             told = head.error.clone()
@@ -182,7 +181,7 @@ class DNI:
                     head = net.head.step(out, batch.target)
                     yield BlockGrad(last + 1, head.grads, head.loss)
                 g, most = head.error, float("inf")
-            size = _rms(g)
+            size = root_mean_square(g)
             if not np.isfinite(size):
                 yield BlockGrad(index, {}, guard=Guard.SKIPPED)
                 h = out
@@ -218,18 +217,3 @@ class DNI:
         module.requires_grad_(True)
         optimizer = torch.optim.Adam(module.parameters(), self.rate)
         return Live(module, optimizer, relative, error=1.0 if relative else 0.0)
-
-
-def _target_error(net: Chain, batch: Batch) -> Tensor:
-    tell = getattr(net.head, "target_error", None)
-    if tell is None:
-        raise InvalidValueError(
-            f"{type(net.head).__name__} tells no error from the target alone; "
-            "use told='nothing' or 'exact'"
-        )
-    told: Tensor = tell(batch.target)
-    return told
-
-
-def _rms(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor)) / math.sqrt(tensor.numel())

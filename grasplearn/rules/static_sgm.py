@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.chain import Batch, Block, Chain, HeadStep
-from grasplearn.rules.base import BlockGrad, Guard, Memory
+from grasplearn.rules.base import BlockGrad, Guard, Memory, root_mean_square
 from grasplearn.rules.sgm import SGMs
 
 ErrorKind = Literal["exact", "cached", "target"]
@@ -87,7 +86,7 @@ class StaticSGM:
             head = net.head.step(net.features(batch.pictures), batch.target)
             error = head.error
             yield BlockGrad(last + 1, head.grads, head.loss)
-        most = self.limit * _rms(error)
+        most = self.limit * root_mean_square(error)
         h = batch.pictures
         for index in range(last):
             block = net.block(index)
@@ -108,14 +107,7 @@ class StaticSGM:
     def told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
         """Returns the error the modules are told before any pass, or None if it must be found."""
         if self.error == "target":
-            tell = getattr(net.head, "target_error", None)
-            if tell is None:
-                raise InvalidValueError(
-                    f"{type(net.head).__name__} tells no error from the target alone; "
-                    "use error='exact' or 'cached'"
-                )
-            told: Tensor = tell(batch.target)
-            return told
+            return net.head.target_error(batch.target)
         if self.error == "cached":
             if not batch.keys:
                 raise InvalidValueError("cached errors need samples with keys; use error='exact'")
@@ -130,7 +122,7 @@ class StaticSGM:
 
         ``most``: the greatest root mean square that g may have.
         """
-        size = _rms(g)
+        size = root_mean_square(g)
         if not np.isfinite(size):
             return BlockGrad(index, {}, guard=Guard.SKIPPED)
         guard = Guard.FINE
@@ -139,7 +131,3 @@ class StaticSGM:
             guard = Guard.SCALED
         grads, _ = block.vjp(h, out, g, need_input=False)
         return BlockGrad(index, grads, guard=guard)
-
-
-def _rms(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor)) / math.sqrt(tensor.numel())
