@@ -1,8 +1,9 @@
 """What each method does, in a sentence, for tables that people read."""
 
 NOTES = {
-    "static-sgm": "taught feed-forward: the demonstration is imprinted, then every block is "
-    "fine-tuned on the way forward, by gradients that small frozen modules guess",
+    "static-sgm": "taught feed-forward: the demonstration is imprinted; where that is not enough, "
+    "and refining helps, every block is fine-tuned on the way forward, by gradients that small "
+    "frozen modules guess",
     "static-sgm-one-pass": "the same in a single pass a step, told the errors of a sample's last "
     "visit",
     "backprop": "imprinted, then fine-tuned by backpropagation through the whole net",
