@@ -61,8 +61,10 @@ def run(options: Report) -> None:
             settings=_told(first),
         )
         place = write_report(page, options.out or first.folder / PAGE)
-    best = verdict_of(first.rows)["best"]
-    print(f"best: {best['method']}, {best['rate']:.2f}")
+    verdict = verdict_of(first.rows)
+    best, second = verdict["best"], verdict["second"]
+    tie = f" and {second['method']}" if second and second["rate"] == best["rate"] else ""
+    print(f"best: {best['method']}{tie}, {best['rate']:.2f}")
     for change in page.changes:
         print(
             f"{change.name}: {len(change.significant)} of {len(change.cells)} changes significant"
