@@ -179,7 +179,7 @@ class Pretrain(Common):
     validation: OptionalFolder = None
     """Families of validation objects to look at meanwhile."""
     start: Annotated[str | None, arg(metavar="WEIGHTS", help_behavior_hint="")] = None
-    """Begin with these weights, a name or a file, instead of random ones."""
+    """Begin with these weights, a name or a file; those of a smaller net are grown."""
     steps: Count = 8000
     """Optimizer steps."""
     batch: Count = 2
@@ -198,6 +198,12 @@ class Pretrain(Common):
     """Channels of the net."""
     depth: Count = 8
     """Residual blocks of the net."""
+    features: Count = 32
+    """Channels that are correlated with the demonstration's."""
+    groups: Count = 4
+    """Groups they form."""
+    hidden: Count = 8
+    """Channels of the head's decoder."""
     turns: Count = 8
     """Rotations of a demonstration in training; the net itself has 16."""
     check_every: Count = 500
@@ -208,6 +214,8 @@ class Pretrain(Common):
     """cpu or cuda."""
     threads: OptionalCount = None
     """Processor threads; torch's own choice by default."""
+    workers: Count = 0
+    """Processes that draw the next episodes meanwhile."""
     log: OptionalFolder = None
     """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/weights.safetensors")

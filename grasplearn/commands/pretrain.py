@@ -12,7 +12,13 @@ from grasplearn.nets.graspnet import NetSpec
 
 def run(options: Pretrain) -> None:
     settings = PretrainSettings(
-        NetSpec(width=options.width, depth=options.depth),
+        NetSpec(
+            width=options.width,
+            depth=options.depth,
+            features=options.features,
+            groups=options.groups,
+            hidden=options.hidden,
+        ),
         EpisodeSettings(
             options.questions,
             options.side,
@@ -27,6 +33,7 @@ def run(options: Pretrain) -> None:
         options.check_every,
         options.bf16,
         options.device,
+        options.workers,
     )
     use_threads(options.threads)
     try:

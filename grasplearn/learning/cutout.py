@@ -167,7 +167,8 @@ def _off(
     share = cv2.blur(where.astype(np.float32), (side, side))
     total = cv2.blur(rgb * where[..., None].astype(np.float32), (side, side))
     mean = total / np.maximum(share, 1e-6)[..., None]
-    return np.abs(rgb - mean).sum(2), share > 0.5 / side**2
+    r, g, b = cv2.split(np.abs(rgb - mean))
+    return np.asarray(r + g + b, np.float32), share > 0.5 / side**2
 
 
 def _cut(picture: Tensor, mask: NDArray[np.bool_], place: Place) -> CutOut:

@@ -10,6 +10,7 @@ DistributedDataParallel averages their gradients.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -20,17 +21,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
 from grasplearn.learning.checkpoints import resume, save_checkpoint
-from grasplearn.learning.episodes import EpisodeSettings, draw_episode, is_right
+from grasplearn.learning.episodes import Episode, EpisodeSettings, draw_episode, is_right
 from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.team import Team
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import best_place
 from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.grown import grown
 from grasplearn.nets.head import Target
 
 CHECKPOINT = "checkpoint.pt"
@@ -55,6 +58,7 @@ class PretrainSettings:
         check_every: steps between looks at the validation families and checkpoints.
         bf16: multiply in bfloat16: quicker on CUDA, and on processors that have it (AVX-512 BF16).
         device: ``cpu`` or ``cuda``.
+        workers: processes that draw the next episodes meanwhile; 0 for none.
     """
 
     spec: NetSpec = field(default_factory=NetSpec)
@@ -67,6 +71,7 @@ class PretrainSettings:
     check_every: int = 500
     bf16: bool = False
     device: str = "cpu"
+    workers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "check_every"):
@@ -94,14 +99,16 @@ def pretrain(
 
     Args:
         train, validation: folders of families; card: what the weights' card is to hold as well.
-        start: weights to begin with instead of random ones.
+        start: weights to begin with instead of random ones; a smaller net's are grown.
 
     Raises:
         FileFormatError: no families, or the checkpoint is of other settings.
     """
     paths, rendered = find_families(train)
     asked = find_families(validation)[0] if validation is not None else []
-    net = GraspNet(settings.spec, settings.seed) if start is None else load_pretrained(start).net
+    net = GraspNet(settings.spec, settings.seed)
+    if start is not None:
+        net = grown(load_pretrained(start).net, settings.spec, settings.seed)
     net.to(settings.device)
     team = Team.of_environment(settings.device)
     optimizer = torch.optim.Adam(_trained(net), settings.rate, betas=(0.9, 0.99))
@@ -109,10 +116,17 @@ def pretrain(
     done = resume(place, net, optimizer, _told(settings), settings.device)
     loss_of = team.shared(_EpisodeLoss(net))
     began, losses = time.monotonic(), []
-    for step in range(done, settings.steps):
+    drawn = DataLoader(
+        _Episodes(paths, settings, team),
+        batch_size=None,
+        sampler=range(done, settings.steps),
+        num_workers=settings.workers,
+        worker_init_fn=_deaf_to_interrupts,
+    )
+    for step, episodes in zip(range(done, settings.steps), drawn, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, settings.steps)
-        losses.append(_step(loss_of, optimizer, paths, settings, step, team))
+        losses.append(_step(loss_of, optimizer, episodes, settings))
         progress("steps", step + 1, settings.steps)
         last = step + 1 == settings.steps
         if team.leads and (last or (step + 1) % settings.check_every == 0):
@@ -127,6 +141,7 @@ def pretrain(
         "pretraining": {**asdict(settings), "families": rendered, "started_from": start},
         "validation": localisation(net, asked, settings.seed) if asked else {},
     }
+    net.head.window.requires_grad_(False)
     net.cpu()
     made = Pretrained(net, {}, full)
     if team.leads:
@@ -152,27 +167,44 @@ def schedule(step: int, steps: int) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
 
 
+class _Episodes(Dataset[list[Episode]]):
+    """The episodes of every step."""
+
+    def __init__(self, paths: list[Path], settings: PretrainSettings, team: Team) -> None:
+        self.paths, self.settings, self.team = paths, settings, team
+        self.spec = replace(settings.spec, turns=settings.turns)
+
+    def __getitem__(self, step: int) -> list[Episode]:
+        rng = np.random.default_rng([self.settings.seed, step, *self.team.number])
+        chosen = rng.choice(len(self.paths), self.settings.batch)
+        return [
+            draw_episode(self.paths[i], self.spec, rng, self.settings.episodes, self.paths)
+            for i in chosen
+        ]
+
+
+def _deaf_to_interrupts(worker: int) -> None:
+    # Ctrl-C is for the process that trains, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
 def _trained(net: GraspNet) -> list[Tensor]:
     """All but what a demonstration overwrites, which is left out of every gradient."""
     net.head.kernels.requires_grad_(False)
     net.head.width.requires_grad_(False)
-    return [p for p in net.parameters() if p.requires_grad]
+    return [p for p in net.parameters() if p.requires_grad] + [net.head.window.requires_grad_()]
 
 
 def _step(
     loss_of: nn.Module,
     optimizer: torch.optim.Optimizer,
-    paths: list[Path],
+    episodes: list[Episode],
     settings: PretrainSettings,
-    step: int,
-    team: Team,
 ) -> float:
-    rng = np.random.default_rng([settings.seed, step, *team.number])
-    spec = replace(settings.spec, turns=settings.turns)
     optimizer.zero_grad()
     total = 0.0
-    for path in rng.choice(len(paths), settings.batch):
-        episode = draw_episode(paths[path], spec, rng, settings.episodes, paths)
+    for episode in episodes:
         batch = episode.batch.to(settings.device)
         with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
             patches = episode.patches.to(settings.device)
@@ -210,4 +242,5 @@ def localisation(net: GraspNet, paths: list[Path], seed: int = 0) -> dict[str, f
 
 def _told(settings: PretrainSettings) -> dict[str, Any]:
     told = asdict(settings)
-    return {name: value for name, value in told.items() if name not in ("check_every", "device")}
+    free = ("check_every", "device", "workers")
+    return {name: value for name, value in told.items() if name not in free}

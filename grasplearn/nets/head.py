@@ -67,11 +67,16 @@ def maps_loss(maps: Maps, target: Target) -> Tensor:
 class ImprintedHead(Head):
     """Features (B, C, h, w) -> Maps.
 
+    A window (G, k, k), learned in pre-training, says how far around the spot a group looks: the
+    demonstrated part itself returns in a kin of another size, its surroundings move.
+
     1x1 projection to signed features; soft normalisation of every cell's groups, so that a cell
     the trunk finds dull (small) stays small; correlation with the kernels, group by group; one
     small decoder for all turns. The turns are worked through a few at a time, forward and backward,
     so that the many maps of all turns never live at once.
     """
+
+    window: Tensor
 
     def __init__(
         self,
@@ -89,6 +94,8 @@ class ImprintedHead(Head):
         self.project = nn.Parameter(torch.randn(features, channels) / math.sqrt(channels))
         cells = kernel * kernel
         self.kernels = nn.Parameter(torch.randn(turns, features, kernel, kernel) / cells)
+        # Only an imprint reads it, so that pre-training learns it and teaching cannot.
+        self.register_buffer("window", torch.ones(groups, kernel, kernel))
         # Before any training the sum of the groups' correlations IS the quality.
         self.link = nn.Parameter(torch.zeros(2, groups))
         self.link.data[0] = 32 / groups
@@ -116,7 +123,9 @@ class ImprintedHead(Head):
         normal, _ = self._normal(features)
         edge = (features.shape[-1] - self.kernel) // 2
         inner = slice(edge, edge + self.kernel)
-        return normal[:, :, inner, inner] / self.kernel**2
+        window = self.window.repeat_interleave(normal.shape[1] // self.groups, 0)
+        kernels: Tensor = normal[:, :, inner, inner] * window / self.kernel**2
+        return kernels
 
     def forward(self, h: Tensor) -> Maps:
         normal, _ = self._normal(h)
