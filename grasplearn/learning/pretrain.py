@@ -141,7 +141,7 @@ def pretrain(
         "pretraining": {**asdict(settings), "families": rendered, "started_from": start},
         "validation": localisation(net, asked, settings.seed) if asked else {},
     }
-    net.head.window.requires_grad_(False)
+    net.head.learn_window(False)
     net.cpu()
     made = Pretrained(net, {}, full)
     if team.leads:
@@ -193,7 +193,8 @@ def _trained(net: GraspNet) -> list[Tensor]:
     """All but what a demonstration overwrites, which is left out of every gradient."""
     net.head.kernels.requires_grad_(False)
     net.head.width.requires_grad_(False)
-    return [p for p in net.parameters() if p.requires_grad] + [net.head.window.requires_grad_()]
+    net.head.learn_window(True)
+    return [p for p in net.parameters() if p.requires_grad]
 
 
 def _step(

@@ -110,6 +110,15 @@ class ImprintedHead(Head):
         """How many rotations the kernels hold; training may lend fewer."""
         return len(self.kernels)
 
+    def learn_window(self, learn: bool) -> None:
+        """Makes the window a parameter, for pre-training, or a buffer again."""
+        window = self.window.detach()
+        del self.window
+        if learn:
+            self.window = nn.Parameter(window)
+        else:
+            self.register_buffer("window", window)
+
     def kernels_of(self, features: Tensor) -> Tensor:
         """Returns the kernels (R, F, k, k) that a demonstration's features become.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,34 @@ def test_a_stopped_pre_training_goes_on_to_the_same_bytes(tmp_path: Path) -> Non
     assert digest(parts.net.state_dict()) == digest(whole.net.state_dict())
     with pytest.raises(FileFormatError, match="other settings"):
         pretrain(settings(20, seed=1), families, None, tmp_path / "b.safetensors", {})
+
+
+def test_drawing_ahead_changes_nothing_and_the_window_is_learned(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    alone = pretrain(settings(6), families, None, tmp_path / "a.safetensors", {})
+    ahead = pretrain(settings(6, workers=1), families, None, tmp_path / "b.safetensors", {})
+    assert digest(ahead.net.state_dict()) == digest(alone.net.state_dict())
+    assert float((alone.net.head.window - 1).abs().max()) > 0
+    assert not alone.net.head.window.requires_grad
+
+
+def test_pre_training_goes_on_with_a_smaller_net_that_grows(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 12)
+    paths = sorted(families.glob("family-*.npz"))
+    first = tmp_path / "a.safetensors"
+    small = pretrain(settings(120), families, None, first, {})
+    larger = replace(SMALL, width=SMALL.width * 2)
+    made = pretrain(
+        replace(settings(1), spec=larger),
+        families,
+        None,
+        tmp_path / "b.safetensors",
+        {},
+        str(first),
+    )
+    assert made.net.spec == larger
+    rates = [localisation(pretrained.net, paths)["mean"] for pretrained in (small, made)]
+    assert rates[1] > rates[0] - 0.1, "one step does not undo what was learned"
 
 
 def test_looking_at_validation_changes_nothing(tmp_path: Path) -> None:
