@@ -237,8 +237,9 @@ class _Teacher:
         cosines, total = [], torch.zeros(())
         with torch.enable_grad():
             pairs = zip(self.modules, outputs[:-1], gradients[:-1], strict=True)
-            for module, h, true in pairs:
-                guess = module(h, error)
+            for module, h, truth in pairs:
+                # Where the block put out 0 its own ReLU takes nothing of the gradient.
+                guess, true = (g * (h > 0) for g in (module(h, error), truth))
                 total = total + ((guess - true) ** 2).mean() / (true**2).mean().clamp(min=1e-20)
                 flat = torch.nn.functional.cosine_similarity(guess.flatten(), true.flatten(), dim=0)
                 cosines.append(float(flat.detach()))

@@ -1,12 +1,12 @@
 """Synthetic gradient modules: small nets that guess the gradient at a block's output.
 
 They see the block's own output h and the error e at the head's input, brought to every block alike:
-``g = (skip * e + conv3x3((W e) * gate1(h))) * gate2(h)``. It is linear in e: no error, no gradient,
-and the gradient's scale is the error's. The trunk is residual, so e
-itself, a factor per channel, is already a fair guess; that is what an untrained module says.
+``g = (M e + conv3x3((W e) * gate1(h))) * gate2(h)``. It is linear in e: no error, no gradient, and
+the gradient's scale is the error's. The trunk is residual, so e itself is already a fair guess;
+that is what an untrained module says (M is then the identity).
 
 Source: the idea is Static SGMs (arXiv 2009.09675); the module's form, its broadcast error and the
-skip are ours.
+carried error are ours.
 """
 
 from __future__ import annotations
@@ -35,16 +35,15 @@ class SGM(nn.Module):
         self.sense_bias = nn.Parameter(torch.zeros(inner))
         self.reduce = nn.Parameter(torch.randn(inner, channels) / math.sqrt(channels))
         self.widen = nn.Parameter(torch.zeros(channels, inner, 3, 3))
-        self.skip = nn.Parameter(torch.ones(channels))
+        self.carry = nn.Parameter(torch.eye(channels))
         self.gate = nn.Parameter(torch.zeros(channels, inner))
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         sensed = torch.tanh(mix(self.sense, h) + self.sense_bias.view(-1, 1, 1))
         g = F.conv2d(mix(self.reduce, e) * (1 + sensed), self.widen, padding=1)
-        skip = self.skip.view(-1, 1, 1)
         if torch.is_grad_enabled():  # in meta-training a graph needs the values in between
-            return (g + e * skip) * (1 + mix(self.gate, sensed))
-        g.addcmul_(e, skip)
+            return (g + mix(self.carry, e)) * (1 + mix(self.gate, sensed))
+        g.flatten(2).baddbmm_(self.carry.expand(len(e), -1, -1), e.flatten(2))
         # On a CPU sample by sample, so that the gate of all samples never lives at once.
         size = len(g) if g.is_cuda else 1
         for first in range(0, len(g), size):
