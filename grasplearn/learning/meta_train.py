@@ -116,6 +116,8 @@ def meta_train(
 ) -> Pretrained:
     """Trains a rule's modules and writes ``out``: the same weights with the modules added.
 
+    They begin with another rule's where the weights hold some.
+
     A checkpoint beside ``out`` is gone on from.
 
     Raises:
@@ -124,11 +126,14 @@ def meta_train(
     paths, rendered = find_families(train)
     pretrained = load_pretrained(weights)
     net = pretrained.net
-    modules = SGMs.untrained(net, np.random.default_rng(settings.seed), settings.inner)
-    modules.requires_grad_(True)
+    modules = _first_modules(pretrained, settings).requires_grad_(True)
     optimizer = torch.optim.Adam(modules.parameters(), settings.rate)
     place = out.with_suffix(f".{settings.rule}{CHECKPOINT}")
-    told = {**asdict(settings), "net": digest(net.state_dict())}
+    told = {
+        **asdict(settings),
+        "net": digest(net.state_dict()),
+        "modules": digest(modules.state_dict()),
+    }
     del told["check_every"]
     told["teaching_rates"] = list(settings.teaching_rates)
     done = resume(place, modules, optimizer, told)
@@ -160,6 +165,16 @@ def meta_train(
     )
     save_pretrained(out, made)
     return made
+
+
+def _first_modules(pretrained: Pretrained, settings: MetaTrainSettings) -> SGMs:
+    """Untrained ones, or another rule's that the weights hold: all guess the same gradient, some
+    from a worse hint."""
+    others = (m for name, m in pretrained.modules.items() if name != settings.rule)
+    for module in others:
+        if module.inner == settings.inner:
+            return copy.deepcopy(module)
+    return SGMs.untrained(pretrained.net, np.random.default_rng(settings.seed), settings.inner)
 
 
 def _teach_task(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from family_kit import write_families
 from teaching_kit import SMALL, tiny_weights
 
@@ -18,6 +19,7 @@ from grasplearn.learning.pretrain import PretrainSettings, localisation, pretrai
 from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.weights import digest
+from grasplearn.rules.sgm import SGMs
 
 EPISODES = EpisodeSettings(questions=2, side=96)
 
@@ -156,6 +158,22 @@ def test_meta_training_brings_the_guesses_nearer(tmp_path: Path, rule: str) -> N
     assert again.rule(rule) and again.card["meta_training"][rule]["settings"]["tasks"] == 30
     own = load_pretrained(weights)
     assert digest(made.net.state_dict()) == digest(own.net.state_dict()), "the net stays"
+
+
+def test_a_second_rules_modules_begin_with_the_firsts(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", modules=()))
+    first = tmp_path / "a.safetensors"
+    meta_train(meta_settings(4, rate=1e-2), weights, families, first, {})
+    still = meta_settings(1, rule="static-sgm-one-pass", rate=1e-12)
+    made = meta_train(still, str(first), families, tmp_path / "b.safetensors", {})
+    one, other = (made.modules[name] for name in ("static-sgm", "static-sgm-one-pass"))
+    assert one is not other
+    untrained = SGMs.untrained(made.net, np.random.default_rng(0), one.inner)
+    named = zip(one.named_parameters(), other.parameters(), untrained.parameters(), strict=True)
+    for (name, p), q, r in named:
+        assert torch.allclose(p, q, atol=1e-6), name
+        assert not torch.allclose(p, r, atol=1e-6) or "gate" in name, name
 
 
 def test_a_stopped_meta_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
