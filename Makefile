@@ -24,6 +24,7 @@ assets: $(READY)
 # Renders, pre-trains and meta-trains what grasplearn/weights holds: docs/TRAINING.md. Some hours on
 # two cores; every line goes on where it was stopped.
 FAMILIES := --families out/train --threads 1
+WIDE := --width 64 --features 48 --groups 6 --hidden 16
 weights: $(READY)
 	$(BIN)/python -m sim_assets.generator --further 12 --out out/further
 	$(BIN)/grasplearn render --families 2400 --objects out/further --workers 2 --out out/train
@@ -31,8 +32,9 @@ weights: $(READY)
 	$(BIN)/grasplearn render --families 10 --tiers same --seed 7 --out grasplearn/weights/backdrops
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
-	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/crowded.safetensors --tasks 110 --out out/two-pass.safetensors
-	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --tasks 60 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
+	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/crowded.safetensors $(WIDE) --composed 0.6 --bf16 --workers 1 --steps 15000 --out out/wide.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/wide.safetensors --steps 12 --tasks 120 --out out/two-pass.safetensors
+	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
 
 # Records the quick benchmark's figures, which the tests compare with.
 golden: $(READY)
