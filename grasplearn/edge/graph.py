@@ -163,6 +163,12 @@ class Graph:
         told = [self.constant([n]) for n in (start, stop, axis)]
         return self.node("Slice", [x, *told], shape)
 
+    def window(self, x: Value, rows: tuple[int, int], columns: tuple[int, int]) -> Value:
+        """Some consecutive rows and columns of (B, C, h, w)."""
+        told = [self.constant([a, b]) for a, b in zip(rows, columns, strict=True)]
+        shape = (*x.shape[:2], rows[1] - rows[0], columns[1] - columns[0])
+        return self.node("Slice", [x, *told, self.constant([2, 3])], shape)
+
     def mirrored(self, x: Value) -> Value:
         """(..., k, k) with both last axes reversed."""
         last = len(x.shape) - 1
@@ -176,11 +182,10 @@ class Graph:
         shape[axis] = sum(value.shape[axis] for value in values)
         return self.node("Concat", values, shape, axis=axis)
 
-    def pad(self, x: Value, by: int) -> Value:
-        """(..., h, w) with ``by`` zeros around."""
-        ends = [0] * (len(x.shape) - 2) + [by, by]
-        shape = [n + 2 * m for n, m in zip(x.shape, ends, strict=True)]
-        return self.node("Pad", [x, self.constant([*ends, *ends])], shape)
+    def pad(self, x: Value, top: int, bottom: int, sides: int) -> Value:
+        """(B, C, h, w) with so many rows and columns of zeros around."""
+        shape = (*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + 2 * sides)
+        return self.node("Pad", [x, self.constant([0, 0, top, sides, 0, 0, bottom, sides])], shape)
 
     # Sums and products.
 
@@ -207,21 +212,25 @@ class Graph:
         *,
         stride: int = 1,
         padding: int = 0,
+        rows: tuple[int, int] | None = None,
         dilation: int = 1,
         groups: int = 1,
     ) -> Value:
-        """As torch's conv2d: x (B, I, H, W), weight (O, I / groups, h, w)."""
+        """As torch's conv2d: x (B, I, H, W), weight (O, I / groups, h, w).
+
+        ``rows``: the padding above and below, where it is another one than at the sides.
+        """
+        top, bottom = rows or (padding, padding)
+        sizes = (x.shape[2] + top + bottom, x.shape[3] + 2 * padding)
         reach = [dilation * (n - 1) + 1 for n in weight.shape[2:]]
-        out = [
-            (n + 2 * padding - r) // stride + 1 for n, r in zip(x.shape[2:], reach, strict=True)
-        ]
+        out = [(n - r) // stride + 1 for n, r in zip(sizes, reach, strict=True)]
         return self.node(
             "Conv",
             [x, weight, *([] if bias is None else [bias])],
             (x.shape[0], weight.shape[0], *out),
             kernel_shape=list(weight.shape[2:]),
             strides=[stride] * 2,
-            pads=[padding] * 4,
+            pads=[top, padding, bottom, padding],
             dilations=[dilation] * 2,
             group=groups,
         )

@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from grasplearn.edge.graph import Graph, Value
-from grasplearn.edge.layers import Layers
+from grasplearn.edge.head_layers import HeadLayers
+from grasplearn.edge.layers import GradOf, Strip, total
 from grasplearn.edge.updates import Form, Told
 from grasplearn.nets.graspnet import CHANNELS, NetSpec
 
@@ -92,8 +93,8 @@ def teach_model(
     return writer.graph.model(notes)
 
 
-def _layers(g: Graph, spec: NetSpec, shapes: Shapes) -> Layers:
-    return Layers(g, spec, {name: g.input(name, shape) for name, shape in shapes.items()})
+def _layers(g: Graph, spec: NetSpec, shapes: Shapes) -> HeadLayers:
+    return HeadLayers(g, spec, {name: g.input(name, shape) for name, shape in shapes.items()})
 
 
 @dataclass
@@ -131,13 +132,14 @@ class _StepWriter:
         for index in range(blocks - 1):
             out = layers.block(index, h)
             module = self.step.modules[index]
-            guessed = layers.guess(module, f"module.{index}", out, told)
-            self._block(index, h, out, guessed, most)
+            guess = layers.guesser(module, f"module.{index}", out, told)
+            self._guessed(index, h, out, guess, most)
             h = out
         out = layers.block(blocks - 1, h)
         if one_pass:
             error = self._head(out)
-        self._block(blocks - 1, h, out, error)
+        grads = layers.block_grads(blocks - 1, h, out, lambda strip: layers.strip(error, strip))
+        self._update(f"blocks.{blocks - 1}", grads)
         if tells:
             g.output(NEW_ERROR, error)
         for name, counted in ((SCALED, self.scaled), (SKIPPED, self.skipped)):
@@ -155,19 +157,21 @@ class _StepWriter:
         g.output(LOSS, loss)
         return error
 
-    def _block(
-        self, index: int, h: Value, out: Value, g_out: Value, most: Value | None = None
-    ) -> None:
-        """Writes a block's update; a gradient of more than ``most`` is scaled down to that."""
+    def _guessed(self, index: int, h: Value, out: Value, guess: GradOf, most: Value) -> None:
+        """Writes a block's update; a guess of a size of more than ``most`` is scaled down."""
         g = self.graph
-        if most is None:
-            self._update(f"blocks.{index}", self.layers.block_grads(index, h, out, g_out))
-            return
-        size = self._size(g_out)
+        squares: list[Value] = []
+
+        def watched(strip: Strip) -> Value:
+            made = guess(strip)
+            squares.append(g.reduce("ReduceSumSquare", made))
+            return made
+
+        grads = self.layers.block_grads(index, h, out, watched)
+        size = g.map("Sqrt", g.mul(total(g, squares), 1 / out.size))
         high = g.node("Greater", [size, most], ())
         factor = g.where(high, g.div(most, size), 1.0)
-        grads = self.layers.block_grads(index, h, out, g_out)
-        # The block's gradients are linear in g_out: the small ones are scaled in its place.
+        # The gradients are linear in the guess: these, which are small, are scaled in its place.
         grads = {name: g.mul(grad, factor) for name, grad in grads.items()}
         fine = self._update(f"blocks.{index}", grads)
         self.scaled.append(g.node("And", [high, fine], ()))
@@ -197,10 +201,7 @@ class _StepWriter:
         """Whether () all entries are finite: 0 times anything else is not 0."""
         g = self.graph
         sums = [g.sum(g.mul(grad, 0.0)) for grad in grads]
-        total = sums[0]
-        for other in sums[1:]:
-            total = g.add(total, other)
-        return g.node("Equal", [total, g.constant(0.0)], ())
+        return g.node("Equal", [total(g, sums), g.constant(0.0)], ())
 
     def _size(self, x: Value) -> Value:
         """A tensor's root mean square ()."""
