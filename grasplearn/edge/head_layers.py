@@ -17,7 +17,7 @@ from grasplearn.edge.layers import Trunk, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
 # Turns that are correlated together, and of those, that are decoded together.
-TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 1
+TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 2
 
 
 @dataclass

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grasplearn.edge.graph import Graph, Value
 from grasplearn.nets.graspnet import NetSpec
@@ -21,7 +20,6 @@ from grasplearn.nets.graspnet import NetSpec
 STRIP_CELLS = 400
 
 Values = Mapping[str, Value]
-Arrays = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -151,31 +149,25 @@ class Trunk:
         g, (_, inputs, outputs) = self.graph, products.shape
         return g.transpose(g.reshape(products, (3, 3, inputs, outputs)), (3, 2, 0, 1))
 
-    def guesser(self, module: Arrays, name: str, h: Value, e: Value) -> GradOf:
+    def guesser(self, module: Values, h: Value, e: Value) -> GradOf:
         """What a module says is the gradient at a block's output h, given the head's error e.
 
-        Args:
-            module: its tensors; name: a start for those of the constants.
+        ``module``: its tensors by name.
         """
         g = self.graph
         inner, channels = module["sense"].shape
-
-        def fixed(what: str, array: NDArray[np.float32]) -> Value:
-            return g.constant(np.ascontiguousarray(array, np.float32), f"{name}.{what}")
-
-        sense = fixed("sense", module["sense"].reshape(inner, channels, 1, 1))
-        sensed = g.map("Tanh", g.conv(h, sense, fixed("sense_bias", module["sense_bias"])))
-        told = g.conv(e, fixed("reduce", module["reduce"].reshape(inner, channels, 1, 1)))
+        sense = g.reshape(module["sense"], (inner, channels, 1, 1))
+        sensed = g.map("Tanh", g.conv(h, sense, module["sense_bias"]))
+        told = g.conv(e, g.reshape(module["reduce"], (inner, channels, 1, 1)))
         gated = g.mul(told, g.add(sensed, 1.0))
-        widen = fixed("widen", module["widen"])
-        skip = fixed("skip", module["skip"].reshape(-1, 1, 1))
-        gate = fixed("gate", module["gate"].reshape(channels, inner, 1, 1))
+        skip = g.reshape(module["skip"], (channels, 1, 1))
+        gate = g.reshape(module["gate"], (channels, inner, 1, 1))
         # The second gate is 1 + what the module says.
         ones = g.constant(np.ones(channels, np.float32), f"ones_{channels}")
 
         def guess(strip: Strip) -> Value:
             rows = int(strip.top == 0), int(strip.end == h.shape[2])
-            made = g.conv(self.strip(gated, strip, 1), widen, padding=1, rows=rows)
+            made = g.conv(self.strip(gated, strip, 1), module["widen"], padding=1, rows=rows)
             made = g.add(made, g.mul(self.strip(e, strip), skip))
             return g.mul(made, g.conv(self.strip(sensed, strip), gate, ones))
 

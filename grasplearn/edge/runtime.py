@@ -1,11 +1,11 @@
 """A graph in onnxruntime, with every buffer bound once. Needs numpy and onnxruntime alone.
 
-Three settings keep a step's memory flat in the net's depth; a test shows that each is needed:
+Three settings keep a step's memory low and flat in the net's depth:
 
 - ``PRIORITY_BASED``: the nodes run in the order they were written in, so that an update does not
-  wait. The default order puts all updates last.
-- No elimination of common subexpressions: it would take the second pass for a repetition of the
-  first, and keep all activations of the first to save it.
+  wait, and may be written over what it replaces. The default order puts all updates last.
+- No rewriting of the graph: it would take a second pass for a repetition of the first and keep all
+  activations of the first to save it; and nodes that it makes anew lose their place in the order.
 - No arena: it would round up and keep what was freed.
 """
 
@@ -18,11 +18,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from grasplearn.edge.names import NEW
 from grasplearn.errors import FileFormatError, InvalidValueError
 
 Array = NDArray[np.float32]
-# Undoes the second pass of the teaching step, see above.
-REPEATS = "CommonSubexpressionElimination"
 
 
 def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
@@ -39,11 +38,10 @@ def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
     options.enable_mem_pattern = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=[REPEATS]
-        )
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors have no common base
         raise FileFormatError(f"{path} is no graph that onnxruntime reads ({error})") from error
 
@@ -59,14 +57,18 @@ class Bound:
 
     Args:
         own: arrays to use as inputs, such as the weights; float32, contiguous. Others are made.
+        into: arrays for outputs.
 
     Raises:
         InvalidValueError: an array of ``own`` does not fit.
     """
 
-    NEW = "new."
-
-    def __init__(self, graph: ort.InferenceSession, own: Mapping[str, Array]) -> None:
+    def __init__(
+        self,
+        graph: ort.InferenceSession,
+        own: Mapping[str, Array],
+        into: Mapping[str, Array] | None = None,
+    ) -> None:
         self._graph = graph
         self._binding = graph.io_binding()
         self.inputs: dict[str, Array] = {}
@@ -89,7 +91,9 @@ class Bound:
             )
         for value in graph.get_outputs():
             shape = tuple(value.shape)
-            array = self.inputs.get(value.name.removeprefix(self.NEW))
+            array = (into or {}).get(value.name)
+            if array is None and value.name.startswith(NEW):
+                array = self.inputs[value.name.removeprefix(NEW)]
             if array is None:
                 array = np.zeros(shape, np.float32)
             self.outputs[value.name] = array
