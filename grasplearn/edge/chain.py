@@ -16,7 +16,6 @@ from grasplearn.edge.names import (
     BLOCK,
     ERROR,
     FORWARD,
-    H,
     LOSS,
     NEW_ERROR,
     OUT,
@@ -28,6 +27,7 @@ from grasplearn.edge.names import (
     STEP,
     TEACH,
     WIDTH,
+    H,
 )
 from grasplearn.edge.runtime import Array, Bound
 
@@ -85,12 +85,10 @@ class Chain:
                     found[f"module.{name[len(begin) :]}"] = array
             return found
 
-        opened = {
-            name: graphs(name)
-            for name in (*(f"{kind}_{part}" for kind in (FORWARD, TEACH) for part in (STEM, BLOCK)),
-                         f"{TEACH}_{LAST}")
-        }
-        picture = {value.name: tuple(value.shape) for value in opened[f"{FORWARD}_{STEM}"].get_inputs()}
+        parts = [f"{kind}_{part}" for kind in (FORWARD, TEACH) for part in (STEM, BLOCK)]
+        opened = {name: graphs(name) for name in (*parts, f"{TEACH}_{LAST}")}
+        stem = opened[f"{FORWARD}_{STEM}"].get_inputs()
+        picture = {value.name: tuple(value.shape) for value in stem}
         self.picture = np.zeros(picture[H], np.float32)
         self._forward, self._teach = [], []
         for index in range(self._blocks):

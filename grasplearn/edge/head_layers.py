@@ -170,9 +170,7 @@ class HeadLayers(Trunk):
 
     def _hidden(self, maps: Value) -> Value:
         own = self._own()
-        return self.graph.relu(
-            self.graph.conv(maps, own["spread"], own["spread_bias"], padding=1)
-        )
+        return self.graph.relu(self.graph.conv(maps, own["spread"], own["spread_bias"], padding=1))
 
     def _decode(self, maps: Value) -> tuple[Value, Value]:
         """Hidden maps (t, D, h, w), and quality and width (t, 2, h, w)."""
@@ -183,9 +181,7 @@ class HeadLayers(Trunk):
         bias = g.concat([nothing, self.weights["head.width"]], 0)
         return hidden, g.add(g.conv(hidden, own["gather"]), g.conv(maps, own["link"], bias))
 
-    def _decoder_grads(
-        self, maps: Value, told: tuple[Value, Value, Value], found: _Found
-    ) -> Value:
+    def _decoder_grads(self, maps: Value, told: tuple[Value, Value, Value], found: _Found) -> Value:
         """The gradient for some turns' maps (t, G, h, w); adds the decoder's own, and what the
         width's error adds to the loss.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def strips(shape: Sequence[int], cells: int = STRIP_CELLS) -> Iterator[Strip]:
     count = min(rows, max(1, round(rows * columns / cells)))
     edges = [rows * i // count for i in range(count + 1)]
     for sample in range(samples):
-        for top, end in zip(edges[:-1], edges[1:], strict=True):
+        for top, end in pairwise(edges):
             yield Strip(sample, top, end)
 
 
@@ -101,9 +102,7 @@ class Trunk:
     def strip(self, x: Value, strip: Strip, halo: int = 0) -> Value:
         """A strip of maps, and as many of ``halo`` rows above and below as there are."""
         one = self.graph.part(x, 0, strip.sample, strip.sample + 1)
-        return self.graph.part(
-            one, 2, max(strip.top - halo, 0), min(strip.end + halo, x.shape[2])
-        )
+        return self.graph.part(one, 2, max(strip.top - halo, 0), min(strip.end + halo, x.shape[2]))
 
     def _strided(self, x: Value, g_out: Value, strip: Strip) -> Value:
         """A strip's share of the stem's dW, (I, O, k, k): a convolution with batch and channels

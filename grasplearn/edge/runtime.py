@@ -86,9 +86,7 @@ class Bound:
             if not array.flags.c_contiguous:
                 raise InvalidValueError(f"{value.name} must lie in memory in one piece")
             self.inputs[value.name] = array
-            self._binding.bind_input(
-                value.name, "cpu", 0, np.float32, shape, array.ctypes.data
-            )
+            self._binding.bind_input(value.name, "cpu", 0, np.float32, shape, array.ctypes.data)
         for value in graph.get_outputs():
             shape = tuple(value.shape)
             array = (into or {}).get(value.name)
@@ -97,9 +95,7 @@ class Bound:
             if array is None:
                 array = np.zeros(shape, np.float32)
             self.outputs[value.name] = array
-            self._binding.bind_output(
-                value.name, "cpu", 0, np.float32, shape, array.ctypes.data
-            )
+            self._binding.bind_output(value.name, "cpu", 0, np.float32, shape, array.ctypes.data)
 
     def run(self) -> dict[str, Array]:
         """Runs the graph once; returns ``outputs``, which the next run overwrites."""

@@ -16,7 +16,6 @@ from grasplearn.edge.names import (
     BLOCK,
     ERROR,
     FORWARD,
-    H,
     KERNELS,
     LOSS,
     NEW,
@@ -33,6 +32,7 @@ from grasplearn.edge.names import (
     TEACH,
     WIDTH,
     WIDTHS,
+    H,
 )
 from grasplearn.edge.updates import Form, Told
 from grasplearn.nets.graspnet import CHANNELS, NetSpec
@@ -164,9 +164,9 @@ def chain_models(step: Step, notes: Mapping[str, str]) -> dict[str, onnx.ModelPr
 
 def _forward(step: Step, index: int, notes: Mapping[str, str]) -> onnx.ModelProto:
     g = Graph(FORWARD)
-    layers = HeadLayers(
-        g, step.spec, {name: g.input(told, step.shapes[name]) for name, told in _names(index).items()}
-    )
+    names = _names(index).items()
+    weights = {name: g.input(told, step.shapes[name]) for name, told in names}
+    layers = HeadLayers(g, step.spec, weights)
     g.output(OUT, layers.block(index, _block_input(g, step, index)))
     return g.model(notes)
 
