@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grasplearn.edge.graph import Value
-from grasplearn.edge.layers import Trunk, total
+from grasplearn.edge.layers import Trunk, strips, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
 # Turns that are correlated together, and of those, that are decoded together.
 TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 2
+# Cells of a kernel that is as large as a strip of the maps.
+UNFOLDED_CELLS = 800
 
 
 @dataclass
@@ -103,12 +105,15 @@ class HeadLayers(Trunk):
         """One sample's share of the loss and of the head's gradients, and its normal features'."""
         g, s = self.graph, self.spec
         rows, columns = normal.shape[2:]
-        share = g.mul(g.reshape(place, (s.turns, 1, rows, columns)), 1 / samples)
+        share = g.reshape(place, (s.turns, 1, rows, columns))
+        share = share if samples == 1 else g.mul(share, 1 / samples)
         quality = g.reshape(self._quality(normal), (1, share.size))
         log_place = g.node("LogSoftmax", [quality], quality.shape, axis=1)
         log_place = g.reshape(log_place, share.shape)
         loss = g.sum(g.mul(share, log_place))
-        for_quality = g.sub(g.mul(g.map("Exp", log_place), 1 / samples), share)
+        likely = g.map("Exp", log_place)
+        likely = likely if samples == 1 else g.mul(likely, 1 / samples)
+        for_quality = g.sub(likely, share)
         found = _Found()
         pulled: list[Value] | None = None
         for start, stop in _pieces(s.turns, TURNS_AT_ONCE):
@@ -221,11 +226,7 @@ class HeadLayers(Trunk):
         pulled, grads = [], []
         for group in range(s.groups):
             some = g.part(for_maps, 1, group, group + 1)
-            # Batch and channels swapped, as for any convolution's weights.
-            seen = g.part(normal, 1, group * self._each, (group + 1) * self._each)
-            grad = g.conv(
-                g.reshape(seen, (self._each, 1, rows, columns)), some, padding=s.kernel // 2
-            )
+            grad = self._kernel_grad(normal, some, group)
             grads.append(g.transpose(grad, (1, 0, 2, 3)))
             own = g.reshape(
                 g.part(kernels, 0, group, group + 1), (turns, self._each, s.kernel, s.kernel)
@@ -235,6 +236,28 @@ class HeadLayers(Trunk):
             pulled.append(g.conv(flat, back, padding=s.kernel // 2))
         found.kernels.append(g.concat(grads, 1))
         return pulled
+
+    def _kernel_grad(self, normal: Value, for_maps: Value, group: int) -> Value:
+        """One group's kernel gradients (F / G, t, k, k), batch and channels swapped.
+
+        In strips: a runtime unfolds what a convolution sees, here a kernel as large as the maps.
+        """
+        g, k = self.graph, self.spec.kernel
+        seen = g.part(normal, 1, group * self._each, (group + 1) * self._each)
+        rows, columns = normal.shape[2:]
+        seen = g.reshape(seen, (self._each, 1, rows, columns))
+        found = []
+        for strip in strips((1, 1, rows, columns), UNFOLDED_CELLS):
+            first, last = strip.top - k // 2, strip.end + k // 2
+            found.append(
+                g.conv(
+                    g.part(seen, 2, max(first, 0), min(last, rows)),
+                    g.part(for_maps, 2, strip.top, strip.end),
+                    padding=k // 2,
+                    rows=(max(-first, 0), max(last - rows, 0)),
+                )
+            )
+        return total(g, found)
 
     def imprinted(self, patches: Value) -> Value:
         """The kernels (B, F, k, k) that patches (B, 5, S, S) become."""
