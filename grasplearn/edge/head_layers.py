@@ -17,9 +17,9 @@ from grasplearn.edge.layers import Trunk, strips, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
 # Turns that are correlated together, and of those, that are decoded together.
-TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 2
+TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 1
 # Cells of a kernel that is as large as a strip of the maps.
-UNFOLDED_CELLS = 800
+UNFOLDED_CELLS = 400
 
 
 @dataclass
