@@ -290,6 +290,34 @@ class Bench(Common):
     """A summary.json of an evaluation: its rates colour the drawing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Export(Common):
+    """Export predicting and the whole teaching step as ONNX graphs, for devices without torch.
+
+    Of a skill, what it was taught and the samples to teach it again are written beside the graphs.
+    Used there by: python -m grasplearn.edge.run DIR --demo D --image I
+
+    Example: grasplearn export shipped --out out/edge
+    """
+
+    name: Annotated[Positional[str], arg(metavar="NAME")]
+    """A skill's name; or pre-trained weights: shipped, narrow or a file."""
+    out: Folder = Path("out/edge")
+    """Where the graphs and the manifest go; a folder that is not there yet."""
+    rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
+    """Which teaching step: static-sgm or static-sgm-one-pass."""
+    optimizer: Annotated[str, arg(metavar="NAME")] = "lars"
+    """lars (with which the program itself teaches), sgd or adam."""
+    size: OptionalCount = None
+    """Pixels along the side of a teaching sample; as the program itself teaches by default."""
+    batch: OptionalCount = None
+    """Samples a teaching step; likewise."""
+    library: Folder = Path("skills")
+    """The folder that keeps the skills, a folder each."""
+    weights: OptionalName = None
+    """The pre-trained weights that a skill was taught on, if they are not where they were."""
+
+
 COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
@@ -303,4 +331,5 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "pretrain": Pretrain,
     "meta-train": MetaTrain,
     "bench": Bench,
+    "export": Export,
 }

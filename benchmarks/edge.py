@@ -1,0 +1,310 @@
+"""What teaching in onnxruntime is worth beside torch; each command prints a table.
+
+    python benchmarks/edge.py parity --object mug_06 --scenes 300
+    python benchmarks/edge.py memory --depth 1,2,4
+    python benchmarks/edge.py time --rounds 9 --threads 2
+    python benchmarks/edge.py environment
+
+``parity``: a whole teaching of the shipped weights in both, all steps, and the taught grasp in
+pictures of new scenes. ``memory``: how far a fresh process grows, a step at batch 1. ``time``: a
+step's median, the three in turn. ``environment``: a fresh virtual environment with numpy and
+onnxruntime alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grasplearn.edge import layout, store
+from grasplearn.edge.chain import Chain
+from grasplearn.edge.runtime import Bound, session
+
+MIB = 2**20
+SMALL = 64
+# glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
+# itself; a device's allocator without such habits needs no setting.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, run in COMMANDS.items():
+        command = commands.add_parser(name)
+        command.set_defaults(run=run)
+        command.add_argument("--weights", default="shipped")
+        command.add_argument("--rule", default="static-sgm")
+        command.add_argument("--size", type=int, default=224)
+        command.add_argument("--batch", type=int, default=1)
+        command.add_argument("--depth", default="1,2,4")
+        command.add_argument("--rounds", type=int, default=9)
+        command.add_argument("--threads", type=int, default=2)
+        command.add_argument("--object", default="mug_06")
+        command.add_argument("--tier", default="clutter")
+        command.add_argument("--scenes", type=int, default=300)
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("folder", nargs="*")
+    options = parser.parse_args()
+    options.run(options)
+
+
+def export(options: argparse.Namespace, folder: Path, depth: int = 1, size: int = 0) -> None:
+    """Writes the graphs of a deeper net."""
+    from grasplearn.edge.export import Export, write_export
+    from grasplearn.learning.pretrained import load_pretrained
+
+    pretrained = load_pretrained(options.weights).deeper(depth)
+    told = Export(options.rule, "lars", size or options.size, options.batch)
+    write_export(folder, pretrained, options.weights, told)
+
+
+def step_of(folder: Path, kind: str, threads: int) -> Callable[[], object]:
+    """Returns a callable that does one step (or prediction) of an export on random samples."""
+    rng = np.random.default_rng(0)
+    manifest = json.loads((folder / layout.MANIFEST).read_text())
+    weights, _ = store.read(folder / layout.WEIGHTS, layout.WEIGHTS_KIND)
+    states = tuple(manifest["optimizer"]["states"])
+    if kind == "chain":
+        modules, _ = store.read(folder / layout.MODULES, layout.MODULES_KIND)
+
+        def opened(name: str) -> Any:
+            return session(folder / layout.CHAIN / f"{name}.onnx", threads)
+
+        chain = Chain(opened, weights, modules, states)
+        chain.picture[:] = rng.random(chain.picture.shape, np.float32)
+        chain.width[:] = chain.place[:] = 0
+        chain.place[:, 0, 0, 0] = 1
+        return lambda: chain.step(1e-3, 1)
+    state = {f"{k}.{n}": np.zeros_like(a) for n, a in weights.items() for k in states}
+    # A prediction as large as the step it is compared with.
+    file = layout.TEACH if kind == "whole" else layout.CHECK
+    bound = Bound(session(folder / file, threads), {**weights, **state})
+    bound.inputs["picture"][:] = rng.random(bound.inputs["picture"].shape, np.float32)
+    if kind == "whole":
+        bound.inputs["place"][:] = 0
+        bound.inputs["place"][:, 0, 0, 0] = 1
+        bound.inputs["rate"][...] = 1e-3
+    return bound.run
+
+
+def memory(options: argparse.Namespace) -> None:
+    from grasplearn.edge.step_cost import Size, resident_growth
+
+    rows = []
+    for depth in map(int, options.depth.split(",")):
+        with tempfile.TemporaryDirectory() as place:
+            small, full = Path(place) / "small", Path(place) / "full"
+            export(options, small, depth, SMALL)
+            export(options, full, depth)
+            row: dict[str, float] = {"depth": depth}
+            for kind in ("predict", "chain", "whole"):
+                command = [sys.executable, __file__, "grow", str(small), str(full), kind]
+                done = subprocess.run(
+                    command, capture_output=True, text=True, env={**os.environ, **ALLOCATOR}
+                )
+                if done.returncode:
+                    raise SystemExit(done.stderr)
+                row[kind] = int(done.stdout) / MIB
+        for rule in ("backprop", "backprop-checkpointed", options.rule):
+            size = Size(depth, options.size, options.batch)
+            row[f"torch {rule}"] = resident_growth(rule, options.weights, size, 0) / MIB
+        row["chain / predict"] = row["chain"] / row["predict"]
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    first, last = rows[0]["chain"], rows[-1]["chain"]
+    print(f"chain, deepest / shallowest: {last / first:.3f}")
+
+
+def grow(options: argparse.Namespace) -> None:
+    """In a fresh process: prints by how many bytes it grows."""
+    small, full, kind = options.folder
+    # What a first step of any kind loads (kernels, code) does not count: one of a few pixels.
+    step_of(Path(small), kind, 1)()
+    step = step_of(Path(full), kind, 1)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    step()
+    print(max(0, resident("VmHWM") - before))
+
+
+def resident(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise SystemExit(f"this system does not tell {field}")
+
+
+def timing(options: argparse.Namespace) -> None:
+    import torch
+
+    from grasplearn.edge.step_cost import Size, batch_of, interleaved, stepper
+    from grasplearn.learning.pretrained import load_pretrained
+
+    torch.set_num_threads(options.threads)
+    for depth in map(int, options.depth.split(",")):
+        base = load_pretrained(options.weights).deeper(depth)
+        size = Size(depth, options.size, options.batch)
+        batch = batch_of(base.net.spec, size, 0)
+        with tempfile.TemporaryDirectory() as place:
+            export(options, Path(place) / "e", depth)
+            steps = {
+                name: stepper(base.net, base.rule(name), batch, 0)
+                for name in ("backprop", options.rule)
+            }
+            for kind in ("chain", "whole", "predict"):
+                made = step_of(Path(place) / "e", kind, options.threads)
+                made()
+                steps[f"onnxruntime {kind}"] = lambda made=made: made() and None
+            seconds = interleaved(steps, options.rounds)
+        told = {name: round(value / seconds["backprop"], 3) for name, value in seconds.items()}
+        print(json.dumps({"depth": depth, "ratio": told, "seconds": seconds}), flush=True)
+
+
+def parity(options: argparse.Namespace) -> None:
+    from grasplearn.edge.device import Device
+    from grasplearn.edge.export import Export, write_export, write_support
+    from grasplearn.evaluate import make_lesson
+    from grasplearn.files import load_demonstration, save_demonstration
+    from grasplearn.learning.pretrained import load_pretrained
+    from grasplearn.learning.teaching import teach
+    from grasplearn.plan import load_catalogue
+    from grasplearn.sim.world import World
+
+    world = World(load_catalogue(None)[0])
+    lesson = make_lesson(world, options.object, options.seed, 0, False, None)
+    shown = lesson.demonstration
+    pretrained = load_pretrained(options.weights)
+    told = Export(options.rule)
+    with tempfile.TemporaryDirectory() as place:
+        write_export(Path(place) / "e", pretrained, options.weights, told)
+        demo = Path(place) / "demo"
+        save_demonstration(demo, shown)
+        # Both look at what the files hold: depth is rounded in them.
+        shown = load_demonstration(demo)
+        write_support(demo, shown, pretrained, told.teaching(), options.seed)
+        always = replace(told.teaching(), doubt=0.0)
+        torch_s = time.perf_counter()
+        wanted = teach(shown, pretrained, always, options.seed)
+        torch_s = time.perf_counter() - torch_s
+        device = Device(Path(place) / "e")
+        found = device.teach(demo, always=True)
+        assert wanted.report is not None
+        losses = np.abs(np.array(found.losses) / np.array(wanted.report.losses) - 1).max()
+        off = {
+            name: float(np.linalg.norm(device.weights[name] - t.numpy()) / t.norm())
+            for name, t in wanted.net.state_dict().items()
+        }
+        worst = max(off, key=lambda name: off[name])
+        told_row = {
+            "steps": len(found.losses),
+            "kept": [found.kept, wanted.kept],
+            "loss_off": float(losses),
+            "weights_off": off[worst],
+            "worst": worst,
+            "seconds": [found.seconds, torch_s],
+        }
+        print(json.dumps(told_row), flush=True)
+        print(json.dumps(_same_grasps(options, world, lesson, wanted, device)))
+    world.close()
+
+
+def _same_grasps(
+    options: argparse.Namespace, world: Any, lesson: Any, wanted: Any, device: Any
+) -> dict[str, Any]:
+    """In new scenes: how far the two nets' grasps are apart, from one and the same heightmap and
+    with the device's own on its side."""
+    from grasplearn.edge import answer, picture
+    from grasplearn.errors import NoGraspError, SceneError
+    from grasplearn.geometry import heightmap
+    from grasplearn.nets.codec import encode
+    from grasplearn.trial import trial_scene, trial_seed
+
+    others = world.catalogue.neighbours_of(lesson.object_id)
+    apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
+    left_out = 0
+    for number in range(options.scenes):
+        seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, number)
+        try:
+            world.reset(trial_scene(world, lesson, options.tier, others, seed))
+            seen = world.observe()
+            right = wanted.predict(seen).grasp
+            view = heightmap(seen)
+            maps = device.maps(encode(view).numpy())
+            own = picture.View(view.rgb, view.height, view.known)
+            made, _ = answer.decode(*maps, own, wanted.demonstrated_yaw)
+            whole, _ = device.predict(seen)
+        except (NoGraspError, SceneError):
+            left_out += 1
+            continue
+        for name, grasp in (("same_heightmap", made), ("own_heightmap", whole)):
+            apart[name].append(float(np.linalg.norm(grasp.center_world - right.center_world)))
+    told: dict[str, Any] = {"scenes": options.scenes - left_out, "left_out": left_out}
+    for name, found in apart.items():
+        within = sum(far < 1e-3 for far in found)
+        told[name] = {"within_1_mm": within, "median_m": float(np.median(found))}
+        told[name]["most_m"] = max(found)
+    return told
+
+
+def environment(options: argparse.Namespace) -> None:
+    """Makes the runner's environment for real, and asks it."""
+    import venv
+    from importlib.metadata import version
+
+    root = Path(__file__).resolve().parents[1]
+    with tempfile.TemporaryDirectory() as place:
+        venv.create(place, with_pip=True)
+        python = Path(place) / "bin" / "python"
+        pins = [f"{name}=={version(name)}" for name in ("numpy", "onnxruntime")]
+        pip = [str(python), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "--constraint", str(root / "constraints.txt"), *pins], check=True)
+        subprocess.run([*pip, "--no-deps", str(root)], check=True)
+        libraries = next((Path(place) / "lib").glob("python*/site-packages"))
+        sizes = {
+            folder.name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / MIB
+            for folder in libraries.iterdir()
+            if folder.is_dir() and not folder.name.startswith(("pip", "setuptools", "pkg_", "_"))
+        }
+        edge = libraries / "grasplearn" / "edge"
+        own = sum(f.stat().st_size for f in edge.glob("*.py")) / MIB
+        code = (
+            "import time, sys, importlib.util as u; s = time.perf_counter(); "
+            "import grasplearn.edge.run; print(time.perf_counter() - s, u.find_spec('torch'), "
+            "'torch' in sys.modules)"
+        )
+        taken = [
+            subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+            for _ in range(max(3, options.rounds // 3))
+        ]
+        told = {
+            "installed_mib": {k: round(v, 1) for k, v in sizes.items() if v >= 0.5},
+            "needed_of_grasplearn_mib": round(own, 3),
+            "import_s": sorted(float(done.stdout.split()[0]) for done in taken),
+            "torch": taken[0].stdout.split()[1:],
+        }
+        print(json.dumps(told))
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "parity": parity,
+    "memory": memory,
+    "time": timing,
+    "environment": environment,
+    "grow": grow,
+}
+
+
+if __name__ == "__main__":
+    main()

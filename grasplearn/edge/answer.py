@@ -1,0 +1,109 @@
+"""From a prediction's maps to a grasp with numpy alone: ``codec.decode`` and ``probe.is_found``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grasplearn.edge.picture import SPAN, View, to_pixels, to_world
+from grasplearn.errors import NoGraspError
+from grasplearn.types import MAX_WIDTH, Grasp
+
+Maps = NDArray[np.float32]
+Array = NDArray[np.float64]
+
+# As in ``geometry``, ``codec`` and ``probe``; a test compares.
+MIN_STANDING, WIDTH_RANGE = 0.004, (0.004, MAX_WIDTH)
+PAD_HALF_BREADTH, INSERTION_DEPTH, MIN_CENTER_HEIGHT = 0.009, 0.018, 0.010
+CELLS, TURN = 2, math.radians(33)
+
+
+def best_place(quality: Maps, stride: int) -> tuple[float, float, float, float]:
+    """Returns u, v, turn and probability of the best place of (R, h, w) logits."""
+    turns, height, width = quality.shape
+    logits = quality.astype(np.float64)
+    probability = np.exp(logits - logits.max())
+    probability /= probability.sum()
+    ring = np.pad(
+        np.concatenate([probability[-1:], probability, probability[:1]]), ((0, 0), (1, 1), (1, 1))
+    )
+    shared = sum(
+        ring[r : r + turns, y : y + height, x : x + width] for r, y, x in np.ndindex(3, 3, 3)
+    )
+    best = int(np.asarray(shared).argmax())
+    r, y, x = best // (height * width), best // width % height, best % width
+    rs = np.arange(r - 1, r + 2)
+    ys = np.arange(max(y - 1, 0), min(y + 2, height))
+    xs = np.arange(max(x - 1, 0), min(x + 2, width))
+    window = probability[np.ix_(rs % turns, ys, xs)]
+    share = window / window.sum()
+    row, column = float((share.sum((0, 2)) * ys).sum()), float((share.sum((0, 1)) * xs).sum())
+    turn = float((share.sum((1, 2)) * rs).sum()) * 2 * math.pi / turns
+    middle = (stride - 1) / 2
+    return column * stride + middle, row * stride + middle, turn, float(window.sum())
+
+
+def decode(quality: Maps, widths: Maps, view: View, shown_yaw: float) -> tuple[Grasp, float]:
+    """Returns the best grasp of (R, h, w) maps, and the probability around its place.
+
+    Raises:
+        NoGraspError: nothing stands on the table, or the maps hold no finite peak.
+    """
+    if not (_median(view.height)[view.known] > MIN_STANDING).any():
+        raise NoGraspError("nothing stands on the table")
+    if not np.isfinite(quality).all():
+        raise NoGraspError("the net's maps are not finite; teach again with a smaller step")
+    u, v, turn, sure = best_place(quality, len(view.height) // quality.shape[-1])
+    width = float(widths.ravel()[int(quality.argmax())]) * MAX_WIDTH
+    width = min(max(width, WIDTH_RANGE[0]), WIDTH_RANGE[1])
+    x, y = to_world(u, v)
+    yaw = shown_yaw + turn
+    return Grasp(np.array([x, y, _height(view, x, y, yaw, width)]), yaw, width), sure
+
+
+def is_found(quality: Maps, right: Maps, stride: int) -> bool:
+    """As ``probe.is_found``: whether the best place is near any mass of the target (R, h, w)."""
+    if not np.isfinite(quality).all():
+        return False
+    u, v, turn, _ = best_place(quality, stride)
+    turns = len(quality)
+    x, y = (round((q - (stride - 1) / 2) / stride) for q in (u, v))
+    near = right[:, max(y - CELLS, 0) : y + CELLS + 1, max(x - CELLS, 0) : x + CELLS + 1]
+    angle = 2 * math.pi * np.arange(turns) / turns - turn
+    off = (angle + math.pi / 2) % math.pi - math.pi / 2
+    return bool(near[np.abs(off) <= TURN].sum() > 0)
+
+
+def loss(quality: Maps, widths: Maps, right: Maps, width: float, weight: float) -> float:
+    """As ``head.maps_loss`` of one sample; ``weight``: of the width's error."""
+    logits = quality.astype(np.float64)
+    log_place = logits - logits.max()
+    log_place -= math.log(np.exp(log_place).sum())
+    return float((right * (weight * (widths.astype(np.float64) - width) ** 2 - log_place)).sum())
+
+
+def _median(height: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of every cell and its eight neighbours."""
+    wide = np.pad(height, 1, mode="edge")
+    n, m = height.shape
+    near = np.stack([wide[y : y + n, x : x + m] for y, x in np.ndindex(3, 3)])
+    return np.asarray(np.median(near, 0))
+
+
+def _height(view: View, x: float, y: float, yaw: float, width: float) -> float:
+    """As ``geometry.grasp_height``: a little below the top of what is between the jaws."""
+    step = SPAN / len(view.height) / 2
+    along = np.arange(-width / 2, width / 2 + step, step)
+    across = np.arange(-PAD_HALF_BREADTH, PAD_HALF_BREADTH + step, step)
+    a, b = np.meshgrid(along, across)
+    places: Any = np.stack(
+        [x + a * np.cos(yaw) - b * np.sin(yaw), y + a * np.sin(yaw) + b * np.cos(yaw)], -1
+    )
+    cells = np.rint(to_pixels(places)).astype(int).reshape(-1, 2)
+    cells = cells[((cells >= 0) & (cells < len(view.height))).all(axis=1)]
+    heights = view.height[cells[:, 1], cells[:, 0]].astype(np.float64)
+    top = max(float(np.percentile(heights, 90)) if heights.size else 0.0, 0.0)
+    return max(top - min(INSERTION_DEPTH, top / 2), MIN_CENTER_HEIGHT)

@@ -1,0 +1,138 @@
+"""A teaching step as a chain of small graphs, run one after another. Needs no torch.
+
+The blocks take turns in two buffers; beside them there is the error, and what a block's own graph
+needs while it runs. Nothing else is kept, however deep the net is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+
+from grasplearn.edge.names import (
+    BLOCK,
+    ERROR,
+    FORWARD,
+    LOSS,
+    NEW_ERROR,
+    OUT,
+    PLACE,
+    RATE,
+    SCALED,
+    SKIPPED,
+    STEM,
+    STEP,
+    TEACH,
+    WIDTH,
+    H,
+)
+from grasplearn.edge.runtime import Array, Bound
+
+LAST, HEAD = "last", "head"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did: the loss before it; parts whose gradients were scaled, skipped."""
+
+    loss: float
+    scaled: int
+    skipped: int
+
+
+class Chain:
+    """The steps of one teaching; its weights change in place.
+
+    Args:
+        graphs: opens one of ``steps.chain_models`` by its name.
+        weights: the net's, by name; modules: the gradient modules', ``INDEX.NAME``.
+        states: kinds of tensors that the optimizer keeps for every weight.
+    """
+
+    def __init__(
+        self,
+        graphs: Callable[[str], ort.InferenceSession],
+        weights: Mapping[str, Array],
+        modules: Mapping[str, Array],
+        states: tuple[str, ...],
+    ) -> None:
+        self._blocks = len([name for name in weights if name.startswith("blocks.")]) // 2
+        self._rate, self._step = np.zeros((), np.float32), np.zeros((), np.float32)
+        own: dict[str, Array] = {}
+        for name, weight in weights.items():
+            own[name] = weight
+            own.update({f"{kind}.{name}": np.zeros_like(weight) for kind in states})
+        told = {RATE: self._rate, STEP: self._step}
+        head = graphs(f"{TEACH}_{HEAD}")
+        shapes = {value.name: tuple(value.shape) for value in head.get_inputs()}
+        # What the blocks take turns in, and the error at the head's input.
+        self._maps = [np.zeros(shapes[H], np.float32) for _ in range(2)]
+        self._error = np.zeros(shapes[H], np.float32)
+        last = self._blocks - 1
+
+        def of_block(index: int) -> dict[str, Array]:
+            """A block's tensors under the names that its graph has for them."""
+            found = dict(told)
+            for name in ("weight", "bias"):
+                for start in ("", *(f"{kind}." for kind in states)):
+                    found[start + name] = own[f"{start}blocks.{index}.{name}"]
+            begin = f"{index}."
+            for name, array in modules.items():
+                if name.startswith(begin):
+                    found[f"module.{name[len(begin) :]}"] = array
+            return found
+
+        parts = [f"{kind}_{part}" for kind in (FORWARD, TEACH) for part in (STEM, BLOCK)]
+        opened = {name: graphs(name) for name in (*parts, f"{TEACH}_{LAST}")}
+        stem = opened[f"{FORWARD}_{STEM}"].get_inputs()
+        picture = {value.name: tuple(value.shape) for value in stem}
+        self.picture = np.zeros(picture[H], np.float32)
+        self._forward, self._teach = [], []
+        for index in range(self._blocks):
+            part = BLOCK if index else STEM
+            ends = {H: self._maps[(index + 1) % 2] if index else self.picture}
+            outs = {OUT: self._maps[index % 2]}
+            bound = {**of_block(index), **ends, ERROR: self._error}
+            self._forward.append(Bound(opened[f"{FORWARD}_{part}"], bound, outs))
+            if index < last:
+                self._teach.append(Bound(opened[f"{TEACH}_{part}"], bound, outs))
+        final = {**of_block(last), H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2]}
+        self._last = Bound(opened[f"{TEACH}_{LAST}"], {**final, ERROR: self._error})
+        bound = {**own, **told, H: self._maps[last % 2]}
+        self._head = Bound(head, bound, {NEW_ERROR: self._error})
+        self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
+
+    def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
+        """Does a step on what lies in ``picture``, ``place`` and ``width``.
+
+        Args:
+            rate: step size; number: of this step, from 1 on.
+            error: what the modules are told, if it is known; a first pass finds it otherwise.
+        """
+        self._rate[...], self._step[...] = rate, number
+        if error is None:
+            for block in self._forward:
+                block.run()
+            self._head.run()
+        else:
+            self._error[...] = error
+        for block in self._teach:
+            block.run()
+        self._forward[-1].run()
+        if error is not None:
+            self._head.run()
+        self._last.run()
+        parts = [*self._teach, self._last, self._head]
+        counts = [
+            sum(int(part.outputs[name]) for part in parts if name in part.outputs)
+            for name in (SCALED, SKIPPED)
+        ]
+        return Outcome(float(self._head.outputs[LOSS]), *counts)
+
+    @property
+    def error(self) -> Array:
+        """The error (B, C, h, w) that the last step found; the next one overwrites it."""
+        return self._error

@@ -1,0 +1,267 @@
+"""Predicting and teaching on a device, with numpy and onnxruntime alone.
+
+What ``learning.teaching.teach`` does, from the same samples: imprint, look whether the imprint is
+enough, refine, look whether that helped. The steps are those of the chain of block graphs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from grasplearn.edge import answer, layout, picture, store
+from grasplearn.edge.chain import Chain
+from grasplearn.edge.names import KERNELS, PICTURE, QUALITY, WIDTHS
+from grasplearn.edge.picture import read_json
+from grasplearn.edge.runtime import Array, Bound, session
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.types import MAX_WIDTH, Grasp, Observation
+
+IMPRINT, REFINED = "imprint", "refined"
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What teaching did; see ``learning.teaching.Taught`` and ``learning.fine_tune.Report``."""
+
+    kept: str
+    missed: float | None
+    probe_loss: tuple[float, float] | None
+    losses: tuple[float, ...]
+    guards: dict[str, int]
+    warning: str
+    seconds: float
+
+
+class Device:
+    """An export's folder, opened.
+
+    Attributes:
+        manifest: what was exported; weights: as they are now, by name.
+        shown_yaw: rad, of the demonstrated grasp; None before any demonstration.
+
+    Raises:
+        FileFormatError: it is no export, of another version, or damaged.
+    """
+
+    def __init__(self, folder: str | Path, threads: int = 1) -> None:
+        self._folder, self._threads = Path(folder), threads
+        self.manifest = read_json(self._folder / layout.MANIFEST)
+        if self.manifest.get("format") != layout.FORMAT:
+            raise FileFormatError(f"{folder} was exported by another version; export it again")
+        self.weights, _ = store.read(self._folder / layout.WEIGHTS, layout.WEIGHTS_KIND)
+        self._base = {name: array.copy() for name, array in self.weights.items()}
+        self.shown_yaw: float | None = None
+        self._bound: dict[str, Bound] = {}
+
+    @property
+    def stride(self) -> int:
+        return int(self.manifest["spec"]["stride"])
+
+    def predict(self, seen: Observation) -> tuple[Grasp, float]:
+        """Returns the best grasp in a picture, and the probability around its place.
+
+        Raises:
+            InvalidValueError: nothing was taught yet, or the picture does not show the workspace.
+            NoGraspError: nothing stands on the table.
+        """
+        if self.shown_yaw is None:
+            raise InvalidValueError("nothing was taught yet; give a demonstration or a skill")
+        view = picture.heightmap(seen)
+        quality, widths = self.maps(picture.encode(view))
+        return answer.decode(quality, widths, view, self.shown_yaw)
+
+    def maps(self, encoded: Array) -> tuple[Array, Array]:
+        """Quality and widths (R, h, w) of an encoded picture (5, S, S)."""
+        whole = encoded.shape[-1] == picture.SIDE
+        bound = self._open(layout.PREDICT if whole else layout.CHECK)
+        bound.inputs[PICTURE][0] = encoded
+        out = bound.run()
+        return out[QUALITY][0], out[WIDTHS][0]
+
+    def imprint(self, encoded: Array, grasp: Grasp) -> None:
+        """Makes a demonstration, as an encoded picture (5, 224, 224), the head's kernels."""
+        u, v = picture.to_pixels(grasp.center_world[:2])
+        kernels = np.zeros_like(self.weights["head.kernels"])
+        bound = self._open(layout.IMPRINT)
+        for index in range(len(kernels)):
+            turn = 2 * math.pi * index / len(kernels)
+            bound.inputs[PICTURE][0] = picture.patch(
+                encoded, float(u), float(v), turn, int(self.manifest["patch"])
+            )
+            kernels[index] = bound.run()[KERNELS][0]
+        self.weights["head.kernels"][:] = kernels
+        self.weights["head.width"][:] = grasp.width / MAX_WIDTH
+        self.shown_yaw = grasp.yaw
+
+    def teach(self, demo: Path, refine: bool = True, always: bool = False) -> Taught:
+        """Teaches the folder of a demonstration.
+
+        Args:
+            refine: look whether the imprint is enough, and refine it if not; needs the samples that
+                'grasplearn export' writes beside a demonstration.
+            always: refine whether or not the imprint is enough.
+
+        Raises:
+            FileFormatError: a file is missing or damaged.
+            InvalidValueError: the samples are for another export.
+        """
+        start = time.perf_counter()
+        grasp = picture.read_grasp(demo)
+        for name, array in self._base.items():
+            self.weights[name][:] = array
+        if not refine:
+            self.imprint(picture.encode(picture.heightmap(picture.read_observation(demo))), grasp)
+            return Taught(IMPRINT, None, None, (), {}, "", time.perf_counter() - start)
+        support = demo / layout.SUPPORT
+        card = self._card(support)
+        # The full program's own picture of the demonstration: the first of the probe.
+        self.imprint(self._samples(support / layout.probe_file(0))["picture"][0], grasp)
+        told = self.manifest["teaching"]
+        before, missed = self._look(support, card["probe"])
+        if not (always or card["rival"] >= told["rival"] or missed >= told["doubt"]):
+            return Taught(IMPRINT, missed, None, (), {}, "", time.perf_counter() - start)
+        imprinted = {name: array.copy() for name, array in self.weights.items()}
+        losses, guards = self._refine(support, card)
+        after, misses = self._look(support, card["probe"])
+        kept, warning = REFINED, ""
+        if not (np.isfinite(losses).all() and after < before and misses <= missed):
+            kept = IMPRINT
+            warning = "refining did not help on samples held out: the imprint was kept"
+            for name, array in imprinted.items():
+                self.weights[name][:] = array
+        seconds = time.perf_counter() - start
+        return Taught(kept, missed, (before, after), tuple(losses), guards, warning, seconds)
+
+    def save_skill(self, folder: Path, demo: Path, taught: Taught) -> None:
+        """Writes what was taught as a skill that the full program opens.
+
+        Raises:
+            InvalidValueError: the place is taken.
+        """
+        if folder.exists():
+            raise InvalidValueError(f"{folder} is there already; choose another name")
+        shown = folder / layout.SKILL_DEMONSTRATION
+        shown.mkdir(parents=True)
+        digests = {}
+        for name in layout.DEMONSTRATION_FILES:
+            shutil.copyfile(demo / name, shown / name)
+            digests[name] = hashlib.sha256((shown / name).read_bytes()).hexdigest()
+        changed = {
+            name: array
+            for name, array in self.weights.items()
+            if not np.array_equal(array, self._base[name])
+        }
+        card = {
+            "teaching": self.manifest["teaching"],
+            "seed": self._card(demo / layout.SUPPORT)["seed"] if taught.missed is not None else 0,
+            "weights": self.manifest["weights"],
+            "kept": taught.kept,
+            "probe_loss": taught.probe_loss and list(taught.probe_loss),
+            "missed": taught.missed,
+            "warning": taught.warning,
+            "seconds": taught.seconds,
+            "fine_tuning": _fine_tuning(taught),
+            "versions": {"numpy": np.__version__, "onnxruntime": onnxruntime.__version__},
+            "demonstration": digests,
+        }
+        store.write(folder / layout.SKILL_WEIGHTS, layout.SKILL_KIND, changed, card)
+
+    def load_skill(self, folder: Path) -> None:
+        """Takes up the weights of a skill that the full program or a device was taught.
+
+        Raises:
+            FileFormatError: it is none, or was taught on other weights than were exported.
+        """
+        changed, card = store.read(folder / layout.SKILL_WEIGHTS, layout.SKILL_KIND)
+        if card["weights"]["digest"] != self.manifest["weights"]["digest"]:
+            raise FileFormatError(f"{folder} was taught on other weights; export those")
+        for name, array in self._base.items():
+            self.weights[name][:] = changed.get(name, array)
+        self.shown_yaw = picture.read_grasp(folder / layout.SKILL_DEMONSTRATION).yaw
+
+    def _open(self, file: str) -> Bound:
+        if file not in self._bound:
+            graph = session(self._folder / file, self._threads)
+            self._bound[file] = Bound(graph, self.weights)
+        return self._bound[file]
+
+    def _card(self, support: Path) -> dict[str, Any]:
+        if not support.is_dir():
+            raise FileFormatError(
+                f"no samples at {support}, which refining needs; make them with 'grasplearn "
+                "export', or keep the imprint with --imprint-only"
+            )
+        card, told = read_json(support / layout.SUPPORT_CARD), self.manifest["teaching"]
+        fits = (
+            card["weights"] == self.manifest["weights"]["digest"]
+            and card["batch"] == told["batch"]
+            and card["size"] == told["augmentation"]["side"]
+        )
+        if not fits:
+            raise InvalidValueError(f"the samples at {support} are of another export; export again")
+        return card
+
+    def _samples(self, path: Path) -> dict[str, Array]:
+        return store.read(path, layout.SAMPLES_KIND)[0]
+
+    def _look(self, support: Path, count: int) -> tuple[float, float]:
+        """The mean loss over the probe, and the share of it in which the spot is missed."""
+        losses, missed = [], []
+        for number in range(count):
+            found = self._samples(support / layout.probe_file(number))
+            quality, widths = self.maps(found["picture"][0])
+            right, width = found["place"][0], float(found["width"][0])
+            weight = float(self.manifest["width_weight"])
+            losses.append(answer.loss(quality, widths, right, width, weight))
+            missed.append(not answer.is_found(quality, right, self.stride))
+        return float(np.mean(losses)), float(np.mean(missed))
+
+    def _refine(self, support: Path, card: dict[str, Any]) -> tuple[list[float], dict[str, int]]:
+        told, optimizer = self.manifest["teaching"], self.manifest["optimizer"]
+        modules, _ = store.read(self._folder / layout.MODULES, layout.MODULES_KIND)
+        place = self._folder / layout.CHAIN
+        chain = Chain(
+            lambda name: session(place / f"{name}.onnx", self._threads),
+            self.weights,
+            modules,
+            tuple(optimizer["states"]),
+        )
+        steps, last = int(told["steps"]), float(optimizer["last"])
+        remembers = self.manifest["recurring_batches"] is not None
+        errors: dict[int, Array] = {}
+        losses, guards = [], {"scaled": 0, "skipped": 0}
+        for step in range(steps):
+            number = step % int(card["batches"])
+            batch = self._samples(support / layout.step_file(number))
+            chain.picture[:], chain.place[:] = batch["picture"], batch["place"]
+            chain.width[:] = batch["width"]
+            factor = last + (1 - last) * (1 + math.cos(math.pi * step / steps)) / 2
+            done = chain.step(float(optimizer["rate"]) * factor, step + 1, errors.get(number))
+            if remembers:
+                errors[number] = chain.error.copy()
+            losses.append(done.loss)
+            guards["scaled"] += done.scaled
+            guards["skipped"] += done.skipped
+        return losses, guards
+
+
+def _fine_tuning(taught: Taught) -> dict[str, Any] | None:
+    if not taught.losses:
+        return None
+    losses = [loss if math.isfinite(loss) else None for loss in taught.losses]
+    return {
+        "losses": losses,
+        "seconds": taught.seconds,
+        "peak_bytes": None,
+        "guards": taught.guards,
+        "warning": "",
+    }

@@ -1,0 +1,281 @@
+"""The head as graph nodes: maps, loss, its own exact gradients and the error at its input.
+
+Line for line the closed form of ``nets.head``; a test compares them. The turns are worked through a
+few at a time, the decoder's inside fewer still, so that of the many maps few live at once; all but
+the qualities is found again on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from grasplearn.edge.graph import Value
+from grasplearn.edge.layers import Trunk, strips, total
+from grasplearn.nets.head import WIDTH_WEIGHT
+
+# Turns that are correlated together, and of those, that are decoded together.
+TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 1
+# Cells of a kernel that is as large as a strip of the maps.
+UNFOLDED_CELLS = 400
+
+
+@dataclass
+class _Found:
+    """What a sample's turns add up to, by name; kernels turn by turn."""
+
+    sums: dict[str, list[Value]] = field(default_factory=dict)
+    kernels: list[Value] = field(default_factory=list)
+
+    def add(self, name: str, value: Value) -> None:
+        self.sums.setdefault(name, []).append(value)
+
+
+@dataclass(frozen=True)
+class HeadLayers(Trunk):
+    """Writes a net's blocks and its head into a graph."""
+
+    @property
+    def _each(self) -> int:
+        return self.spec.features // self.spec.groups
+
+    def normal(self, h: Value) -> tuple[Value, Value]:
+        """Normalised features (B, F, h, w) and the factors (B, G, 1, hw)."""
+        g, s = self.graph, self.spec
+        weight = g.reshape(self.weights["head.project"], (s.features, h.shape[1], 1, 1))
+        x = g.conv(h, weight)
+        grouped = g.reshape(x, (h.shape[0], s.groups, self._each, h.shape[2] * h.shape[3]))
+        length = g.add(g.reduce("ReduceSumSquare", grouped, [2], keep=True), 1.0)
+        inverse = g.map("Reciprocal", g.map("Sqrt", length))
+        return g.reshape(g.mul(grouped, inverse), x.shape), inverse
+
+    def both(self, normal: Value) -> tuple[Value, Value]:
+        """Quality and width of one sample, (R, h, w) each."""
+        g = self.graph
+        qualities, widths = [], []
+        for start, stop in _pieces(self.spec.turns, TURNS_AT_ONCE):
+            maps = self._correlate(normal, start, stop)
+            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
+                some = g.part(maps, 0, first, end)
+                _, both = self._decode(some)
+                shape = (end - first, *both.shape[2:])
+                qualities.append(g.reshape(g.part(both, 1, 0, 1), shape))
+                widths.append(g.reshape(g.part(both, 1, 1, 2), shape))
+        return g.concat(qualities, 0), g.concat(widths, 0)
+
+    def head_step(
+        self, h: Value, place: Value, width: Value
+    ) -> tuple[Value, dict[str, Value], Value]:
+        """The loss (), the head's own exact gradients, and the error at its input.
+
+        Args:
+            h: (B, C, h, w); place: (B, R, h, w), a distribution a sample; width: (B,).
+        """
+        g, s = self.graph, self.spec
+        samples, channels, rows, columns = h.shape
+        losses: list[Value] = []
+        grads: dict[str, list[Value]] = {}
+        errors: list[Value] = []
+        back = g.transpose(self.weights["head.project"], (1, 0))
+        back = g.reshape(back, (channels, s.features, 1, 1))
+        for sample in range(samples):
+            some = slice(sample, sample + 1)
+            one, right, opening = (g.part(x, 0, some.start, some.stop) for x in (h, place, width))
+            normal, inverse = self.normal(one)
+            loss, found, for_normal = self._sample(normal, right, opening, samples)
+            losses.append(loss)
+            # n = x s with s = (|x|^2 + 1)^-1/2, hence dx = s (dn - n (n . dn)).
+            shape = (1, s.groups, self._each, rows * columns)
+            grouped, pulled = g.reshape(normal, shape), g.reshape(for_normal, shape)
+            along = g.sum(g.mul(grouped, pulled), [2], keep=True)
+            for_x = g.mul(g.sub(pulled, g.mul(grouped, along)), inverse)
+            turned = g.transpose(g.reshape(one, (channels, rows * columns)), (1, 0))
+            found["project"] = g.matmul(g.reshape(for_x, (s.features, rows * columns)), turned)
+            errors.append(g.conv(g.reshape(for_x, normal.shape), back))
+            for name, value in found.items():
+                grads.setdefault(name, []).append(value)
+        summed = {name: total(g, values) for name, values in grads.items()}
+        return total(g, losses), summed, g.concat(errors, 0)
+
+    def _sample(
+        self, normal: Value, place: Value, width: Value, samples: int
+    ) -> tuple[Value, dict[str, Value], Value]:
+        """One sample's share of the loss and of the head's gradients, and its normal features'."""
+        g, s = self.graph, self.spec
+        rows, columns = normal.shape[2:]
+        share = g.reshape(place, (s.turns, 1, rows, columns))
+        share = share if samples == 1 else g.mul(share, 1 / samples)
+        quality = g.reshape(self._quality(normal), (1, share.size))
+        log_place = g.node("LogSoftmax", [quality], quality.shape, axis=1)
+        log_place = g.reshape(log_place, share.shape)
+        loss = g.sum(g.mul(share, log_place))
+        likely = g.map("Exp", log_place)
+        likely = likely if samples == 1 else g.mul(likely, 1 / samples)
+        for_quality = g.sub(likely, share)
+        found = _Found()
+        pulled: list[Value] | None = None
+        for start, stop in _pieces(s.turns, TURNS_AT_ONCE):
+            maps = self._correlate(normal, start, stop)
+            back = []
+            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
+                some = start + first, start + end
+                told = g.part(share, 0, *some), g.part(for_quality, 0, *some), width
+                back.append(self._decoder_grads(g.part(maps, 0, first, end), told, found))
+            for_normal = self._pull_back(normal, g.concat(back, 0), start, stop, found)
+            if pulled is None:
+                pulled = for_normal
+            else:
+                pulled = [g.add(a, b) for a, b in zip(pulled, for_normal, strict=True)]
+        assert pulled is not None
+        grads = {name: total(g, values) for name, values in found.sums.items()}
+        off = grads.pop("off")
+        grads["kernels"] = g.concat(found.kernels, 0)
+        return g.sub(off, loss), grads, g.concat(pulled, 1)
+
+    def _quality(self, normal: Value) -> Value:
+        """Quality alone (R, 1, h, w); a teaching step finds the widths on its way back."""
+        g, own = self.graph, self._own()
+        found = []
+        for start, stop in _pieces(self.spec.turns, TURNS_AT_ONCE):
+            maps = self._correlate(normal, start, stop)
+            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
+                some = g.part(maps, 0, first, end)
+                hidden = self._hidden(some)
+                gathered = g.conv(hidden, g.part(own["gather"], 0, 0, 1))
+                found.append(g.add(gathered, g.conv(some, g.part(own["link"], 0, 0, 1))))
+        return g.concat(found, 0)
+
+    def _own(self) -> dict[str, Value]:
+        """The decoder's weights as convolutions'."""
+        g, s, w = self.graph, self.spec, self.weights
+        return {
+            "gather": g.reshape(w["head.gather"], (2, s.hidden, 1, 1)),
+            "link": g.reshape(w["head.link"], (2, s.groups, 1, 1)),
+            "spread": w["head.spread"],
+            "spread_bias": w["head.spread_bias"],
+        }
+
+    def _kernels(self, start: int, stop: int) -> Value:
+        """Kernels of some turns (G, t, F / G, k, k)."""
+        g, s = self.graph, self.spec
+        some = g.part(self.weights["head.kernels"], 0, start, stop)
+        shape = (stop - start, s.groups, self._each, s.kernel, s.kernel)
+        return g.transpose(g.reshape(some, shape), (1, 0, 2, 3, 4))
+
+    def _correlate(self, normal: Value, start: int, stop: int) -> Value:
+        """Every group's correlation (t, G, h, w) of one sample."""
+        g, s, turns = self.graph, self.spec, stop - start
+        shape = (s.groups * turns, self._each, s.kernel, s.kernel)
+        weight = g.reshape(self._kernels(start, stop), shape)
+        found = g.conv(normal, weight, padding=s.kernel // 2, groups=s.groups)
+        grouped = g.reshape(found, (s.groups, turns, *found.shape[2:]))
+        return g.transpose(grouped, (1, 0, 2, 3))
+
+    def _hidden(self, maps: Value) -> Value:
+        own = self._own()
+        return self.graph.relu(self.graph.conv(maps, own["spread"], own["spread_bias"], padding=1))
+
+    def _decode(self, maps: Value) -> tuple[Value, Value]:
+        """Hidden maps (t, D, h, w), and quality and width (t, 2, h, w)."""
+        g, own = self.graph, self._own()
+        hidden = self._hidden(maps)
+        # The width's own constant goes in as a bias; the quality has none.
+        nothing = g.constant(np.zeros(1, np.float32), "nothing")
+        bias = g.concat([nothing, self.weights["head.width"]], 0)
+        return hidden, g.add(g.conv(hidden, own["gather"]), g.conv(maps, own["link"], bias))
+
+    def _decoder_grads(self, maps: Value, told: tuple[Value, Value, Value], found: _Found) -> Value:
+        """The gradient for some turns' maps (t, G, h, w); adds the decoder's own, and what the
+        width's error adds to the loss.
+
+        ``told``: the turns' share of the target, the gradient for their quality, the right width.
+        """
+        g, own, (share, for_quality, width) = self.graph, self._own(), told
+        hidden, both = self._decode(maps)
+        off = g.sub(g.part(both, 1, 1, 2), width)
+        for_width = g.mul(g.mul(off, share), 2 * WIDTH_WEIGHT)
+        # w (said - right)^2 is the half of what its derivative and the error make.
+        found.add("off", g.mul(g.sum(g.mul(for_width, off)), 0.5))
+        for_both = g.concat([for_quality, for_width], 1)
+        found.add("gather", self._mix_grad(hidden, for_both))
+        found.add("link", self._mix_grad(maps, for_both))
+        for_hidden = g.conv(for_both, g.transpose(own["gather"], (1, 0, 2, 3)))
+        for_hidden = g.where(g.greater(hidden, 0.0), for_hidden, 0.0)
+        found.add("spread_bias", g.sum(for_hidden, [0, 2, 3]))
+        shifts = self.shifts(g.pad(maps, 1, 1, 1), for_hidden)
+        found.add("spread", self.from_shifts(shifts))
+        turned = g.mirrored(g.transpose(own["spread"], (1, 0, 2, 3)))
+        through = g.conv(for_hidden, turned, padding=1)
+        return g.add(through, g.conv(for_both, g.transpose(own["link"], (1, 0, 2, 3))))
+
+    def _mix_grad(self, x: Value, g_out: Value) -> Value:
+        """dW (O, I) of a 1 x 1 convolution."""
+        g, cells = self.graph, x.shape[2] * x.shape[3]
+        turned = g.transpose(g.reshape(x, (*x.shape[:2], cells)), (0, 2, 1))
+        return g.sum(g.matmul(g.reshape(g_out, (*g_out.shape[:2], cells)), turned), [0])
+
+    def _pull_back(
+        self, normal: Value, for_maps: Value, start: int, stop: int, found: _Found
+    ) -> list[Value]:
+        """The gradient for every group's features (1, F / G, h, w); adds the kernels' own."""
+        g, s, turns = self.graph, self.spec, stop - start
+        rows, columns = normal.shape[2:]
+        kernels = self._kernels(start, stop)
+        pulled, grads = [], []
+        for group in range(s.groups):
+            some = g.part(for_maps, 1, group, group + 1)
+            grad = self._kernel_grad(normal, some, group)
+            grads.append(g.transpose(grad, (1, 0, 2, 3)))
+            own = g.reshape(
+                g.part(kernels, 0, group, group + 1), (turns, self._each, s.kernel, s.kernel)
+            )
+            back = g.mirrored(g.transpose(own, (1, 0, 2, 3)))
+            flat = g.reshape(some, (1, turns, rows, columns))
+            pulled.append(g.conv(flat, back, padding=s.kernel // 2))
+        found.kernels.append(g.concat(grads, 1))
+        return pulled
+
+    def _kernel_grad(self, normal: Value, for_maps: Value, group: int) -> Value:
+        """One group's kernel gradients (F / G, t, k, k), batch and channels swapped.
+
+        In strips: a runtime unfolds what a convolution sees, here a kernel as large as the maps.
+        """
+        g, k = self.graph, self.spec.kernel
+        seen = g.part(normal, 1, group * self._each, (group + 1) * self._each)
+        rows, columns = normal.shape[2:]
+        seen = g.reshape(seen, (self._each, 1, rows, columns))
+        found = []
+        for strip in strips((1, 1, rows, columns), UNFOLDED_CELLS):
+            first, last = strip.top - k // 2, strip.end + k // 2
+            found.append(
+                g.conv(
+                    g.part(seen, 2, max(first, 0), min(last, rows)),
+                    g.part(for_maps, 2, strip.top, strip.end),
+                    padding=k // 2,
+                    rows=(max(-first, 0), max(last - rows, 0)),
+                )
+            )
+        return total(g, found)
+
+    def imprinted(self, patches: Value) -> Value:
+        """The kernels (B, F, k, k) that patches (B, 5, S, S) become."""
+        g, s = self.graph, self.spec
+        normal, _ = self.normal(self.features(patches))
+        edge = (normal.shape[-1] - s.kernel) // 2
+        inside = edge, edge + s.kernel
+        kernels = g.mul(g.window(normal, inside, inside), 1 / s.kernel**2)
+        window = self.weights.get("head.window")
+        if window is None:
+            return kernels
+        # A factor of every group and cell.
+        shape = (kernels.shape[0], s.groups, self._each, s.kernel, s.kernel)
+        factors = g.reshape(window, (1, s.groups, 1, s.kernel, s.kernel))
+        return g.reshape(g.mul(g.reshape(kernels, shape), factors), kernels.shape)
+
+
+def _pieces(count: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """First and end of so many at once."""
+    for start in range(0, count, at_once):
+        yield start, min(start + at_once, count)

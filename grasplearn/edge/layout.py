@@ -1,0 +1,23 @@
+"""Which files an export and what goes with it consist of, and what they are called."""
+
+from __future__ import annotations
+
+FORMAT = 1
+MANIFEST, WEIGHTS, MODULES = "manifest.json", "weights.safetensors", "modules.safetensors"
+WEIGHTS_KIND, MODULES_KIND, SAMPLES_KIND = "edge weights", "edge modules", "edge samples"
+PREDICT, IMPRINT, CHECK = "predict.onnx", "imprint.onnx", "check.onnx"
+TEACH, TEACH_FIRST, CHAIN = "teach_step.onnx", "teach_first_step.onnx", "chain"
+SUPPORT, SUPPORT_CARD = "support", "support.json"
+# A skill's, as ``grasplearn.skill`` has them; a test compares.
+SKILL_KIND, SKILL_WEIGHTS, SKILL_DEMONSTRATION = "skill", "changed.safetensors", "demonstration"
+DEMONSTRATION_FILES = ("color.png", "depth.png", "camera.json", "grasp.json")
+# The head's weights that the graphs know.
+HEAD = ("project", "kernels", "link", "spread", "spread_bias", "gather", "width", "window")
+
+
+def step_file(number: int) -> str:
+    return f"step_{number:03}.safetensors"
+
+
+def probe_file(number: int) -> str:
+    return f"probe_{number:03}.safetensors"
