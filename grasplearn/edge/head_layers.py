@@ -266,9 +266,7 @@ class HeadLayers(Trunk):
         edge = (normal.shape[-1] - s.kernel) // 2
         inside = edge, edge + s.kernel
         kernels = g.mul(g.window(normal, inside, inside), 1 / s.kernel**2)
-        window = self.weights.get("head.window")
-        if window is None:
-            return kernels
+        window = self.weights["head.window"]
         # A factor of every group and cell.
         shape = (kernels.shape[0], s.groups, self._each, s.kernel, s.kernel)
         factors = g.reshape(window, (1, s.groups, 1, s.kernel, s.kernel))

@@ -159,7 +159,7 @@ class Trunk:
         sensed = g.map("Tanh", g.conv(h, sense, module["sense_bias"]))
         told = g.conv(e, g.reshape(module["reduce"], (inner, channels, 1, 1)))
         gated = g.mul(told, g.add(sensed, 1.0))
-        skip = g.reshape(module["skip"], (channels, 1, 1))
+        carry = g.reshape(module["carry"], (channels, channels, 1, 1))
         gate = g.reshape(module["gate"], (channels, inner, 1, 1))
         # The second gate is 1 + what the module says.
         ones = g.constant(np.ones(channels, np.float32), f"ones_{channels}")
@@ -167,7 +167,7 @@ class Trunk:
         def guess(strip: Strip) -> Value:
             rows = int(strip.top == 0), int(strip.end == h.shape[2])
             made = g.conv(self.strip(gated, strip, 1), module["widen"], padding=1, rows=rows)
-            made = g.add(made, g.mul(self.strip(e, strip), skip))
+            made = g.add(made, g.conv(self.strip(e, strip), carry))
             return g.mul(made, g.conv(self.strip(sensed, strip), gate, ones))
 
         return guess

@@ -51,10 +51,11 @@ sys.meta_path.insert(0, Refuse())
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Pretrained:
-    """Small weights whose modules say something of their own."""
+    """Small weights whose modules and window say something of their own."""
     made = load_pretrained(str(tiny_weights(tmp_path_factory.mktemp("tiny") / "w.safetensors")))
     with torch.random.fork_rng():
         torch.manual_seed(1)
+        made.net.head.window.mul_(torch.rand_like(made.net.head.window) + 0.5)
         for modules in made.modules.values():
             for module in modules:
                 for p in module.parameters():
