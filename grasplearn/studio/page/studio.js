@@ -151,7 +151,8 @@ function fill(select, names, value, labels = names) {
 
 function notes() {
   const rule = choices.rules.find((r) => r.name === $("rule").value);
-  $("rule-note").textContent = rule ? `${rule.cost}. ${rule.note[0].toUpperCase()}${rule.note.slice(1)}.` : "";
+  $("rule-note").textContent = rule ? sentence(rule.cost) : "";
+  $("rule-note").title = $("rule").title = rule ? sentence(rule.note) : "";
   const tier = choices.tiers.find((t) => t.name === $("tier").value);
   $("tier-note").textContent = tier ? tier.note : "";
 }
