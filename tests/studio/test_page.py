@@ -28,7 +28,7 @@ ACROSS = (196, 311), (222, 338)
 
 @pytest.fixture
 def page(chromium: Any, studio: Studio) -> Iterator[Any]:
-    """The page of the studio, opened; at the end it must have been quiet and have kept to itself."""
+    """The studio, opened; at the end it must have been quiet and have kept to itself."""
     yield from opened(chromium, studio)
 
 
@@ -206,7 +206,8 @@ def test_own_picture_dropped_and_taught(page: Any, studio: Studio, tmp_path: Pat
     page.evaluate(
         """([names, contents]) => {
             const data = new DataTransfer();
-            names.forEach((name, i) => data.items.add(new File([new Uint8Array(contents[i])], name)));
+            names.forEach((name, i) =>
+                data.items.add(new File([new Uint8Array(contents[i])], name)));
             dispatchEvent(new DragEvent('drop', {dataTransfer: data, cancelable: true}));
         }""",
         [list(names), contents],
