@@ -64,9 +64,9 @@ class Studio:
 
     def client(self) -> httpx.Client:
         """Somebody who has opened the address."""
-        client = httpx.Client(base_url=self.base, timeout=60)
-        assert client.get(f"/?token={self.token}").status_code == 303
-        return client
+        answer = httpx.get(self.address)
+        assert answer.status_code == 303
+        return httpx.Client(base_url=self.base, timeout=60, cookies=answer.cookies)
 
     def kill(self) -> None:
         """Ends the server at once, as a power cut would; its simulator must end by itself."""
