@@ -79,9 +79,10 @@ class Hub:
             "library": self.cards,
         }
 
-    async def news(self) -> None:
-        """Waits until something has changed."""
-        await self._news.wait()
+    @property
+    def news(self) -> asyncio.Event:
+        """Is set by the next change."""
+        return self._news
 
     def add(self, kind: str, title: str, arguments: dict[str, Any]) -> Job:
         """Queues a job; see ``Queue.add``."""
@@ -120,9 +121,10 @@ class Hub:
 
     def _changed(self) -> None:
         self.count += 1
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Has everybody look who waits for news."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -149,7 +151,7 @@ class Hub:
                 kind = b"\x01" if message["kind"] == "camera" else b"\x02"
                 self.frames += 1
                 self.frame = self.frames, kind + number.to_bytes(8, "big") + message["frame"]
-                self._wake()
+                self.wake()
             case "job-ended":
                 self._after(message["job"])
 

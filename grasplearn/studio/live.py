@@ -18,7 +18,8 @@ LOOK_EVERY = 1.0
 class Live:
     """Tells every page everything after each change, and shows it the newest frame.
 
-    A page says "look" while it shows the live picture, and anything else when it no longer does.
+    A page says "look" when it begins to show the live picture, "no" when it no longer does, and
+    "drawn" after every frame: only then is it sent another, the newest.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -33,10 +34,11 @@ class Live:
             return
         self._pages.add(socket)
         self._hub.refresh()
-        looking = asyncio.Event()
-        ear = asyncio.create_task(_listen(socket, looking))
+        looking, free = asyncio.Event(), asyncio.Event()
+        free.set()
+        ear = asyncio.create_task(_listen(self._hub, socket, looking, free))
         try:
-            await _tell(self._hub, socket, looking, ear)
+            await _tell(self._hub, socket, looking, free, ear)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the page was closed in the middle of a message
         finally:
@@ -45,7 +47,11 @@ class Live:
 
 
 async def _tell(
-    hub: Hub, socket: WebSocket, looking: asyncio.Event, ear: asyncio.Task[None]
+    hub: Hub,
+    socket: WebSocket,
+    looking: asyncio.Event,
+    free: asyncio.Event,
+    ear: asyncio.Task[None],
 ) -> None:
     """Sends everything after every change, and the newest frame, until the page has gone."""
     loop = asyncio.get_running_loop()
@@ -57,20 +63,25 @@ async def _tell(
         if hub.count != count:
             count = hub.count
             await socket.send_text(json.dumps(hub.told()))
-        elif hub.frame is not None and hub.frame[0] != frames:
+        elif free.is_set() and hub.frame is not None and hub.frame[0] != frames:
             frames, data = hub.frame
             if looking.is_set() or data[:1] == b"\x02":
+                free.clear()
                 await socket.send_bytes(data)
         else:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hub.news(), LOOK_EVERY / 2)
+                await asyncio.wait_for(hub.news.wait(), LOOK_EVERY / 2)
 
 
-async def _listen(socket: WebSocket, looking: asyncio.Event) -> None:
-    """The page says whether it shows the live picture; nothing else is taken from it."""
+async def _listen(hub: Hub, socket: WebSocket, looking: asyncio.Event, free: asyncio.Event) -> None:
+    """Takes the three words of a page; everything else it may say is nothing to us."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
-            if (await socket.receive_text()) == "look":
-                looking.set()
-            else:
-                looking.clear()
+            match await socket.receive_text():
+                case "look":
+                    looking.set()
+                case "no":
+                    looking.clear()
+                case "drawn":
+                    free.set()
+                    hub.wake()

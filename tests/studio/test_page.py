@@ -194,7 +194,7 @@ def test_hints_say_too_wide_and_off_the_table(page: Any) -> None:
     assert page.get_by_role("button", name="Teach this grasp").is_disabled()
     drag(page, (30, 200), (60, 200))
     assert "off the table" in page.text_content("#hint")
-    drag(page, (300, 120), (330, 120))  # bare table: only the server can tell
+    drag(page, (145, 140), (175, 140))  # bare table: only the server can tell
     until(page, "document.getElementById('hint').textContent.startsWith('Nothing stands')")
 
 
