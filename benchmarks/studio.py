@@ -48,7 +48,9 @@ def main() -> None:
             assert server.stdout is not None
             found = re.search(r"http\S+", server.stdout.readline())
             assert found is not None, "the studio did not start"
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = playwright.chromium.launch(
+                executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+            )
             figures = measure(browser, found[0], options, begun)
             browser.close()
         finally:

@@ -76,7 +76,7 @@ def until(page: Any, seen: str, argument: Any = None) -> None:
 def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
     page.mouse.move(*place(page, start))
     page.mouse.down()
-    page.mouse.move(*place(page, end), steps=6)
+    page.mouse.move(*place(page, end), steps=3)
     page.mouse.up()
 
 

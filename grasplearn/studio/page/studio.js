@@ -104,8 +104,14 @@ async function frame(data) {
     }
     await new Promise((done) => (document.hidden ? setTimeout(done, 500) : requestAnimationFrame(done)));
   } finally {
-    if (socket.readyState === 1) socket.send("drawn");
+    if (drag) owed = true; // the jaws come first
+    else next();
   }
+}
+let owed = false;
+function next() {
+  owed = false;
+  if (socket.readyState === 1) socket.send("drawn");
 }
 
 // -- taking the state ------------------------------------------------------------------------------
@@ -469,6 +475,7 @@ function drop(event) {
   if (!drag) return;
   const ending = drag;
   drag = null;
+  if (owed) next();
   $("stage").classList.remove("panning");
   if (ending.pan) return;
   if (event.type === "pointercancel") { setGrasp(ending.before, { remember: false }); return; }
@@ -731,6 +738,7 @@ function suggestName() {
 $("teach-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!grasp || fault(grasp)) { say(grasp ? fault(grasp) : "Draw a grasp first: drag across a thing.", "bad"); return; }
+  if (!$("name").value.trim()) { say("Give the skill a name.", "bad"); $("name").focus(); return; }
   doing(async () => {
     await ask("POST", "api/teach", { picture: pictureNumber, grasp, name: $("name").value.trim(), rule: $("rule").value, always: $("always").checked });
     ownName = false;
