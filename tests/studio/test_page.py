@@ -125,7 +125,7 @@ def test_by_mouse_teach_watch_try_see_success(page: Any, studio: Studio) -> None
     assert lesson.object_id == "hammer_06" and lesson.part == "handle"
 
     page.wait_for_selector("#link[data-kind=good]")
-    page.get_by_label("Trials").fill("2")
+    page.get_by_role("spinbutton", name="Trials").fill("2")
     page.get_by_role("button", name="Try it").click()
     page.wait_for_selector("#stage[data-robot=on]")  # the robot is seen at work
     with page.expect_download() as download:
@@ -216,7 +216,7 @@ def test_own_picture_dropped_and_taught(page: Any, studio: Studio, tmp_path: Pat
     until(page, "document.body.dataset.picture == String(studio.state.picture.number)")
     drag(page, (128, 96), (128, 127))
     page.get_by_label("Name", exact=True).fill("mine")
-    page.get_by_label("Rule").select_option("imprint")
+    page.get_by_label("Rule", exact=True).select_option("imprint")
     page.get_by_role("button", name="Teach this grasp").click()
     page.wait_for_selector("#cards >> text=mine")
     skill = Skill.load(saved(studio, "mine"))
@@ -224,7 +224,7 @@ def test_own_picture_dropped_and_taught(page: Any, studio: Studio, tmp_path: Pat
         skill.demonstration.grasp.center_world[:2], shown.grasp.center_world[:2], atol=0.006
     )
     assert not (saved(studio, "mine") / "demonstration/lesson.json").exists()
-    page.get_by_label("Skill").select_option("mine")
+    page.get_by_label("Skill", exact=True).select_option("mine")
     assert page.get_by_role("button", name="Try it").is_disabled()
     page.wait_for_selector("#link[data-kind=good]")
     page.get_by_role("button", name="Find it here").click()
@@ -279,7 +279,7 @@ def test_cards_rename_delete_undo_export_import(page: Any, studio: Studio, tmp_p
     lay_first_scene(page)
     drag(page, *ACROSS)
     page.get_by_label("Name", exact=True).fill("card")
-    page.get_by_label("Rule").select_option("imprint")
+    page.get_by_label("Rule", exact=True).select_option("imprint")
     page.get_by_role("button", name="Teach this grasp").click()
     page.get_by_role("button", name="Rename card").click()
     page.keyboard.type("ace")
