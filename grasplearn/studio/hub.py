@@ -21,7 +21,10 @@ from grasplearn.studio.simulator import Simulator
 from grasplearn.studio.state import State
 from grasplearn.types import Observation
 
-FIRST = {"do": "scene", "with": {"object_id": "hammer_06", "tier": "same", "seed": 0}}
+FIRST: dict[str, Any] = {
+    "do": "scene",
+    "with": {"object_id": "hammer_06", "tier": "same", "seed": 0},
+}
 # Lower than this above the table, m, there is nothing that could be held.
 LOWEST = 0.006
 
@@ -164,4 +167,4 @@ class Hub:
             self.state.remember(again)
         elif job.status == "failed" and self.shown is None and again != FIRST:
             self.state.remember(FIRST)
-            self.queue.add(FIRST["do"], "setting the table", FIRST["with"])  # type: ignore[arg-type]
+            self.queue.add(FIRST["do"], "setting the table", FIRST["with"])

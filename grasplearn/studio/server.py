@@ -198,7 +198,7 @@ def _routes(hub: Hub) -> APIRouter:
         names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         endings = {Path(name).suffix.lower() for name in names}
         if endings == {".skill"} and len(names) == 1:
-            told = {"folder": str(folder), "name": None}
+            told: dict[str, Any] = {"folder": str(folder), "name": None}
             return hub.add("take_in", f"import {names[0]}", told).told()
         if endings & {".urdf", ".obj", ".stl", ".ply", ".glb"}:
             _known("tier", body.tier, TIERS)

@@ -315,7 +315,8 @@ def resident_bytes() -> int | None:
 
 
 def _units(depth: NDArray[np.float32]) -> bytes:
-    return np.rint(depth / DEPTH_UNIT).clip(0, 65535).astype("<u2").tobytes()
+    units = np.rint(depth / DEPTH_UNIT).clip(0, 65535)
+    return bytes(units.astype("<u2").tobytes())
 
 
 def _files(folder: str) -> list[Path]:
