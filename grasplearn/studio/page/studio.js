@@ -593,7 +593,8 @@ function showLearning() {
   const seconds = job.status === "done" ? job.result.seconds : busy ? job.elapsed : p.seconds;
   $("fig-time").textContent = seconds != null ? `${seconds.toFixed(1)} s` : "–";
   const peak = job.result.peak_bytes ?? p.peak_bytes;
-  $("fig-memory").textContent = peak ? `${(peak / 2 ** 20).toFixed(0)} MiB` : p.resident_bytes ? `(process ${(p.resident_bytes / 2 ** 20).toFixed(0)} MiB)` : "–";
+  $("fig-memory").textContent = peak ? `${(peak / 2 ** 20).toFixed(1)} MiB` : p.resident_bytes ? `${(p.resident_bytes / 2 ** 20).toFixed(0)} MiB` : "–";
+  $("memory-name").textContent = peak || !p.resident_bytes ? "learning memory" : "memory of the whole process";
   $("fig-memory").title = p.resident_bytes ? `the whole process holds ${(p.resident_bytes / 2 ** 20).toFixed(0)} MiB` : "";
   drawCurve(job.losses, p.steps ?? 0);
 }
