@@ -334,3 +334,18 @@ def test_random_requests(client: httpx.Client) -> None:
         answer = client.request(method, path, content=body, headers={"Content-Type": kind})
         refused(answer)
     assert time.monotonic() - begun < 120
+
+
+def test_a_good_mesh_lies_on_the_table(client: httpx.Client, tiny_studio: Studio) -> None:
+    """The same way in, for what is not hostile: a box of 3 x 10 x 3 cm."""
+    corners = [(x, y, z) for x in (0, 0.03) for y in (0, 0.10) for z in (0, 0.03)]
+    quads = ((1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4))
+    lines = [f"v {x} {y} {z}" for x, y, z in corners]
+    lines += [f"f {' '.join(map(str, quad))}" for quad in quads]
+    key = client.post("/api/drops").json()["drop"]
+    client.put(f"/api/drops/{key}/my_box.obj", content="\n".join(lines).encode())
+    laid = wait_for_job(client, client.post(f"/api/drops/{key}/open", json={}).json()["number"])
+    assert laid["status"] == "done", laid["error"]
+    picture = client.get("/api/state").json()["picture"]
+    assert picture["object"] == "my_box" and not picture["own"]
+    assert {"id": "my_box", "split": "user"} in client.get("/api/choices").json()["objects"]

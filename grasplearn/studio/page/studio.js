@@ -124,7 +124,7 @@ function take(told) {
     toast("The studio was started anew. What was being learnt then is gone; the skills are as they were.");
     watchedJob = null;
     choicesCount = -1;
-    pictureNumber = null;
+    pictureNumber = undefined; // whatever there is now, it is another one
   }
   if (told.choices !== choicesCount) {
     choicesCount = told.choices;
@@ -220,6 +220,7 @@ async function newPicture(picture) {
   history = [];
   hint = "";
   setZoom(1);
+  delete document.body.dataset.picture;
   if (!picture) { drawMarks(); return; }
   const number = picture.number;
   if (picture.object) { $("object").value = picture.object; $("tier").value = picture.tier; notes(); }
@@ -241,6 +242,7 @@ async function newPicture(picture) {
   const canvas = $("picture");
   [canvas.width, canvas.height] = [picture.width, picture.height];
   $("stage").style.aspectRatio = `${picture.width} / ${picture.height}`;
+  $("stage").style.maxWidth = `calc(82vh * ${picture.width / picture.height})`; // all of it on the screen
   $("marks").setAttribute("viewBox", `-0.5 -0.5 ${picture.width} ${picture.height}`);
   if (view !== "robot") show(view);
   say(picture.own ? "Your picture. Press at one side of a thing, drag to its other side, let go."
@@ -328,6 +330,7 @@ const wrap = (degrees) => ((degrees + 90) % 180 + 180) % 180 - 90;
 /** What is wrong with the grasp that can be told at once; the server is asked for the rest. */
 function fault(g) {
   const p = state.picture;
+  if (!p) return "There is no picture yet.";
   if (g.u < 0 || g.v < 0 || g.u > p.width - 1 || g.v > p.height - 1 || !inside(g, p.workspace)) {
     return "That point is off the table's workspace, the dashed square: move it inside.";
   }
