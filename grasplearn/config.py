@@ -318,6 +318,29 @@ class Export(Common):
     """The pre-trained weights that a skill was taught on, if they are not where they were."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Studio(Common):
+    """Open the teaching page: drag a grasp on the camera's picture, watch it learn, try it.
+
+    Needs the extra 'studio'. The address holds a token; only whoever has it can use the page.
+
+    Example: grasplearn studio --open
+    """
+
+    port: Count = 8765
+    """Where to listen; 0 takes any free port."""
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
+    """Who can reach it: this machine alone by default, 0.0.0.0 everybody in the network."""
+    open: bool = False
+    """Open the page in the browser."""
+    library: Folder = Path("skills")
+    """The folder that keeps the skills, a folder each."""
+    objects: OptionalFolder = None
+    """Your own objects: a folder of URDF, OBJ, STL, PLY or GLB files."""
+    weights: Annotated[str, arg(metavar="NAME")] = "shipped"
+    """Pre-trained weights to start from: shipped, narrow or a file."""
+
+
 COMMANDS: dict[str, Callable[..., Common]] = {
     "demo": Demo,
     "objects": Objects,
@@ -327,6 +350,7 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "episodes": Episodes,
     "teach": Teach,
     "pick": Pick,
+    "studio": Studio,
     "render": Render,
     "pretrain": Pretrain,
     "meta-train": MetaTrain,

@@ -1,12 +1,16 @@
-"""Skills by name: a library is a folder of them, and a name cannot lead out of it."""
+"""Skills by name: a library is a folder of them, and a name cannot lead out of it.
+
+What a skill's folder holds is told at ``skill``; naming and listing skills needs no torch.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from grasplearn.errors import InvalidValueError, UnknownNameError
-from grasplearn.skill import is_skill
 
+WEIGHTS, DEMONSTRATION = "changed.safetensors", "demonstration"
+THUMBNAIL, HEATMAP = "thumbnail.png", "heatmap.png"
 # Bytes: file systems allow 255, and a folder that is still being written has a longer name.
 LONGEST_NAME = 100
 
@@ -55,3 +59,18 @@ def skills_in(library: Path) -> tuple[str, ...]:
         return ()
     folders = (path for path in library.iterdir() if not path.name.startswith("."))
     return tuple(sorted(path.name for path in folders if is_skill(path)))
+
+
+def is_skill(folder: str | Path) -> bool:
+    """Whether a folder looks like a skill's."""
+    return (Path(folder) / WEIGHTS).is_file()
+
+
+def check_replaceable(folder: Path) -> None:
+    """Whether a skill may be written to a place, if need be over an older one.
+
+    Raises:
+        InvalidValueError: something that is no skill is there.
+    """
+    if folder.exists() and not is_skill(folder):
+        raise InvalidValueError(f"{folder} is no skill and stays; choose another name")

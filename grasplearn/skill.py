@@ -36,8 +36,16 @@ from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.fine_tune import Report, Watch
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import Prediction, Taught, Teaching, teach
+from grasplearn.learning.teaching import Look, Prediction, Taught, Teaching, teach
 from grasplearn.lessons import save_lesson
+from grasplearn.library import (
+    DEMONSTRATION,
+    HEATMAP,
+    THUMBNAIL,
+    WEIGHTS,
+    check_replaceable,
+    is_skill,
+)
 from grasplearn.nets.codec import place_of
 from grasplearn.nets.weights import fill, load_tensors, save_tensors
 from grasplearn.results import versions
@@ -48,8 +56,6 @@ from grasplearn.show.style import Frame
 from grasplearn.types import Demonstration, Lesson, Observation
 
 KIND = "skill"
-WEIGHTS, DEMONSTRATION = "changed.safetensors", "demonstration"
-THUMBNAIL, HEATMAP = "thumbnail.png", "heatmap.png"
 THUMBNAIL_SIDE = 256
 # Of a digest, enough to tell two sets of weights apart by eye.
 SHOWN_DIGEST = 12
@@ -83,13 +89,14 @@ class Skill:
         weights: str | Path = "shipped",
         seed: int = 0,
         watch: Watch | None = None,
+        look: Look | None = None,
     ) -> Skill:
         """Teaches one demonstration.
 
         Args:
             teaching: the method and its settings; static-sgm by default.
             weights: pre-trained ones, by name or file. seed: of the samples, at least 0.
-            watch: is told every update of every step.
+            watch: is told every update of every step; look: is shown the net after every step.
 
         Raises:
             InvalidValueError: nothing stands at the demonstrated grasp, or the weights have no
@@ -102,7 +109,7 @@ class Skill:
         view = heightmap(demonstration.observation)
         # Imprinting would take bare table too; that can only be a slip of the hand.
         take_apart(view, place_of(view, demonstration.grasp))
-        taught = teach(demonstration, pretrained, teaching or Teaching(), seed, watch)
+        taught = teach(demonstration, pretrained, teaching or Teaching(), seed, watch, look)
         return cls.of(taught, pretrained, weights, seed)
 
     @classmethod
@@ -223,21 +230,6 @@ class Skill:
             return heat_picture(observation, self.predict(observation).quality, shown=grasp)
         except NoGraspError:
             return demonstration_picture(self.demonstration)
-
-
-def is_skill(folder: str | Path) -> bool:
-    """Whether a folder looks like a skill's."""
-    return (Path(folder) / WEIGHTS).is_file()
-
-
-def check_replaceable(folder: Path) -> None:
-    """Whether a skill may be written to a place, if need be over an older one.
-
-    Raises:
-        InvalidValueError: something that is no skill is there.
-    """
-    if folder.exists() and not is_skill(folder):
-        raise InvalidValueError(f"{folder} is no skill and stays; choose another name")
 
 
 def _thumbnail(demonstration: Demonstration) -> Frame:

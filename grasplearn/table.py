@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.errors import InvalidValueError
-from grasplearn.geometry import WORKSPACE_CENTER
-from grasplearn.types import Array
+from grasplearn.geometry import WORKSPACE_CENTER, heightmap
+from grasplearn.types import Array, Observation
 
 SAMPLES = 20_000
 HYPOTHESES = 300
@@ -15,6 +15,9 @@ HYPOTHESES = 300
 INLIER_DISTANCE = 0.007
 # A plane that fewer of the known pixels lie on is not the table that things stand on.
 MIN_SHARE = 0.15
+# Where less of the workspace than this is about as high as a table, m, there is none at z = 0.
+TABLE_SHARE = 0.05
+TABLE_HEIGHT = 0.02
 
 
 def table_pose(depth: NDArray[np.float32], K: Array, seed: int = 0) -> Array:
@@ -58,6 +61,24 @@ def table_pose(depth: NDArray[np.float32], K: Array, seed: int = 0) -> Array:
     T[:3, :3] = np.stack([x_axis, np.cross(normal, x_axis), normal])
     T[:3, 3] = np.array([*WORKSPACE_CENTER, 0.0]) - T[:3, :3] @ middle_cam
     return T
+
+
+def check_table(observation: Observation, camera_file: object) -> None:
+    """Checks that a picture's camera has the table where the world has it.
+
+    Args:
+        camera_file: whence the camera is, for the message.
+
+    Raises:
+        InvalidValueError: the camera's pose cannot be right, or the workspace is not seen.
+    """
+    view = heightmap(observation)
+    heights = view.height[view.known]
+    if np.mean(np.abs(heights) < TABLE_HEIGHT) < TABLE_SHARE:
+        raise InvalidValueError(
+            f"{camera_file} puts what is seen at z = {np.median(heights):.2f} m, but the table "
+            "must be z = 0; correct T_world_cam, or leave it out to have the table found"
+        )
 
 
 def _rays(K: Array, u: NDArray[np.generic], v: NDArray[np.generic]) -> Array:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from grasplearn.commands.common import Report, load_objects, names, progress, write_figures
-from grasplearn.commands.film import SPEED, Film
 from grasplearn.commands.learnt import draw_heat, save_skill
-from grasplearn.commands.replay import correct_grasp
 from grasplearn.config import Demo
 from grasplearn.errors import FileFormatError, UnknownNameError
 from grasplearn.evaluate import make_lesson
 from grasplearn.files import write_files
+from grasplearn.film import SPEED, Film
 from grasplearn.learning.methods import UNTAUGHT
 from grasplearn.lessons import save_lesson
 from grasplearn.plan import METHODS, EvaluationSettings
@@ -38,6 +37,7 @@ from grasplearn.show.page import DemoPage, Figure, TrialPicture, write_page
 from grasplearn.show.style import Frame
 from grasplearn.show.table import print_summary
 from grasplearn.sim.camera import Eye
+from grasplearn.sim.judge import correct_grasp
 from grasplearn.sim.objects import USER_SPLIT, Catalogue
 from grasplearn.sim.viewer import FROM_THE_SIDE, Window, portrait_camera, view
 from grasplearn.sim.world import Watcher, World

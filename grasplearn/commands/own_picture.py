@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from grasplearn.config import SkillCommon
 from grasplearn.errors import InvalidValueError
 from grasplearn.files import load_picture, pixel_grasp
-from grasplearn.geometry import heightmap
+from grasplearn.table import check_table
 from grasplearn.types import Grasp, Observation
-
-# Where less of the workspace than this is about as high as a table, m, there is none at z = 0.
-TABLE_SHARE = 0.05
-TABLE_HEIGHT = 0.02
 
 
 def own_picture(options: SkillCommon) -> Observation | None:
@@ -31,13 +25,7 @@ def own_picture(options: SkillCommon) -> Observation | None:
             f"a picture needs --rgb, --depth and --camera; add {' and '.join(missing)}"
         )
     observation = load_picture(options.rgb, options.depth, options.camera)
-    view = heightmap(observation)
-    heights = view.height[view.known]
-    if np.mean(np.abs(heights) < TABLE_HEIGHT) < TABLE_SHARE:
-        raise InvalidValueError(
-            f"{options.camera} puts what is seen at z = {np.median(heights):.2f} m, but the table "
-            "must be z = 0; correct T_world_cam, or leave it out to have the table found"
-        )
+    check_table(observation, options.camera)
     return observation
 
 

@@ -15,14 +15,14 @@ from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.geometry import invert, project
 from grasplearn.learning.teaching import Prediction
 from grasplearn.lessons import is_complete, load_lesson
-from grasplearn.library import find_skill
+from grasplearn.library import DEMONSTRATION, find_skill
 from grasplearn.policies.learned import one_thread
 from grasplearn.results import to_row
 from grasplearn.show.heat import heat_picture
 from grasplearn.show.overlay import prediction_picture, save_png
 from grasplearn.show.style import Frame, verdict
 from grasplearn.show.table import print_summary
-from grasplearn.skill import DEMONSTRATION, Skill
+from grasplearn.skill import Skill
 from grasplearn.statistics import MEAN, rates
 from grasplearn.tiers import TIERS
 from grasplearn.types import Grasp, Lesson, Observation, TrialResult, TrialSpec
@@ -123,7 +123,7 @@ def _hold_trials(
     report: Report,
 ) -> None:
     """Lets the skill meet every scene; what comes of it is added to ``results``."""
-    from grasplearn.commands.film import Film
+    from grasplearn.film import Film
     from grasplearn.sim.world import World, ignore
     from grasplearn.trial import run_trial, trial_scene, trial_seed
 

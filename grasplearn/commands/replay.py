@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from grasplearn.errors import GraspLearnError, InvalidValueError, NoGraspError, SceneError
 from grasplearn.evaluate import LESSONS
-from grasplearn.geometry import pose_matrix
 from grasplearn.jobs import teaching_seed, world_of
 from grasplearn.lessons import load_lesson
 from grasplearn.plan import LessonName
@@ -20,12 +16,11 @@ from grasplearn.results import Row
 from grasplearn.runs import Run
 from grasplearn.show.heat import heat_picture
 from grasplearn.show.style import Frame
-from grasplearn.sim.demonstrator import equal_grasps
-from grasplearn.sim.judge import MAX_POSITION_ERROR, MAX_YAW_ERROR
+from grasplearn.sim.judge import correct_grasp
 from grasplearn.sim.world import Watcher, World
 from grasplearn.tiers import TIERS
 from grasplearn.trial import teach, trial_scene
-from grasplearn.types import Grasp, GraspReport, Lesson, Observation, SceneSpec, wrap_yaw
+from grasplearn.types import Grasp, GraspReport, Lesson, Observation
 
 
 @dataclass(frozen=True)
@@ -104,31 +99,3 @@ def _taught(run: Run, row: Row, seen: Replay) -> LearnedGrasper | None:
     with one_thread([method]):
         grasper = teach(method, seen.world, seen.lesson, seed, settings.weights, remember=True)
     return grasper if isinstance(grasper, LearnedGrasper) else None
-
-
-def correct_grasp(
-    lesson: Lesson, scene: SceneSpec, world: World, predicted: Grasp | None
-) -> Grasp | None:
-    """The demonstrated grasp in this scene: of all that symmetry makes equal, the nearest one.
-
-    None where another object lies in the taught one's place.
-    """
-    target = scene.objects[0]
-    if target.object_id != lesson.object_id:
-        return None
-    T_world_object = pose_matrix(target.position, target.quaternion)
-    poses = [
-        T_world_object @ T
-        for T in equal_grasps(world.catalogue.get(target.object_id), lesson.T_object_grasp)
-    ]
-    width = lesson.demonstration.grasp.width
-    grasps = [Grasp(T[:3, 3], math.atan2(T[1, 0], T[0, 0]), width) for T in poses if T[2, 2] < -0.9]
-    if predicted is None:
-        return next(iter(grasps), None)
-
-    def error(grasp: Grasp) -> float:
-        offset = float(np.linalg.norm(grasp.center_world[:2] - predicted.center_world[:2]))
-        turn = abs(wrap_yaw(grasp.yaw - predicted.yaw))
-        return max(offset / MAX_POSITION_ERROR, turn / MAX_YAW_ERROR)
-
-    return min(grasps, key=error, default=None)

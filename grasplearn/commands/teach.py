@@ -10,9 +10,9 @@ from grasplearn.commands.own_picture import own_grasp, own_picture
 from grasplearn.config import Teach
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.learning.teaching import Teaching
-from grasplearn.library import skill_folder
+from grasplearn.library import HEATMAP, check_replaceable, skill_folder
 from grasplearn.policies.learned import one_thread, weights_digest
-from grasplearn.skill import HEATMAP, Skill, check_replaceable
+from grasplearn.skill import Skill
 from grasplearn.tiers import TIERS
 from grasplearn.types import Demonstration, Lesson
 

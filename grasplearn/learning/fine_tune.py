@@ -20,6 +20,9 @@ from grasplearn.rules.base import BlockGrad, Guard, LearningRule
 
 Net = TypeVar("Net", bound=Chain)
 Watch = Callable[[int, BlockGrad], None]
+# Told after every step: its number, its loss before the update, most live bytes of a step so far
+# (None where they are not followed), and the net as it has become, to be looked at and left alone.
+After = Callable[[int, float, int | None, Net], None]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def fine_tune(
     settings: FineTuning | None = None,
     steps: int = 40,
     watch: Watch | None = None,
+    after: After[Net] | None = None,
 ) -> tuple[Net, Report]:
     """Returns a fine-tuned copy of a net, one batch a step.
 
@@ -85,7 +89,8 @@ def fine_tune(
     changes a block's weights at once, but no activation that a later block is given.
 
     Args:
-        net: stays as it is; batches: at least ``steps`` of them; watch: is told every update.
+        net: stays as it is; batches: at least ``steps`` of them; watch: is told every update;
+            after: is told every step.
 
     Raises:
         InvalidValueError: there are fewer batches than steps.
@@ -132,6 +137,8 @@ def fine_tune(
                     watch(step, update)
         peak = meter.peak if meter else peak
         losses.append(loss)
+        if after:
+            after(step, loss, peak, net)
     seconds = time.perf_counter() - start
     return net, Report(
         tuple(losses), seconds, peak, guards, cosines, _warning(losses, guards, count + 1)

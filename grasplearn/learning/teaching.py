@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.cutout import take_apart
-from grasplearn.learning.fine_tune import FineTuning, Report, Watch, fine_tune
+from grasplearn.learning.fine_tune import After, FineTuning, Report, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.likeness import likeness
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
@@ -45,7 +45,7 @@ from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.types import Demonstration, Grasp, Observation
 
-__all__ = ["LEARNED", "RATES", "Prediction", "Taught", "Teaching", "teach"]
+__all__ = ["LEARNED", "RATES", "Look", "Prediction", "Progress", "Taught", "Teaching", "teach"]
 
 # Step size of every method that fine-tunes; of layer-wise steps only 2.5e-3 to 2e-2 were looked at,
 # by backprop alone, on validation families. benchmarks/rates.py tries each by itself.
@@ -163,12 +163,34 @@ class Taught:
         return Prediction(grasp, quality_map(maps).cpu().numpy(), confidence)
 
 
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far teaching has come.
+
+    Attributes:
+        net: as it is now; to be looked at and left alone.
+        step: steps of fine-tuning done, 0 for the imprint; steps: how many there will be.
+        loss: of the last step, before its update; None before the first.
+        peak_bytes: most live bytes of a step so far, where they are followed.
+    """
+
+    net: GraspNet
+    step: int
+    steps: int
+    loss: float | None = None
+    peak_bytes: int | None = None
+
+
+Look = Callable[[Progress], None]
+
+
 def teach(
     demonstration: Demonstration,
     pretrained: Pretrained,
     teaching: Teaching,
     seed: int,
     watch: Watch | None = None,
+    look: Look | None = None,
 ) -> Taught:
     """Teaches a copy of a pre-trained net one demonstration.
 
@@ -177,13 +199,15 @@ def teach(
     Args:
         pretrained: stays as it is. seed: of the samples, at least 0.
         watch: is told every update of every step.
+        look: is shown the imprinted net, and the net after every step. What it raises ends
+            teaching.
 
     Raises:
         InvalidValueError: nothing stands at the demonstrated grasp, or the weights have no modules
             for the method.
     """
     with threads(teaching.threads):
-        return _teach(demonstration, pretrained, teaching, seed, watch)
+        return _teach(demonstration, pretrained, teaching, seed, watch, look)
 
 
 def _teach(
@@ -192,6 +216,7 @@ def _teach(
     teaching: Teaching,
     seed: int,
     watch: Watch | None,
+    look: Look | None,
 ) -> Taught:
     start = time.perf_counter()
     rule = _rule(teaching.method, pretrained)
@@ -202,6 +227,8 @@ def _teach(
     if teaching.method != UNTAUGHT:
         imprint(net, demonstration, view)
         kept = IMPRINT
+    if look:
+        look(Progress(net, 0, 0 if rule is None else teaching.steps))
     if rule is not None:
         support, rival = support_set(net, view, demonstration.grasp, teaching, seed)
         probe = Probe.draw(shown, support, teaching.probe, teaching.batch)
@@ -215,6 +242,7 @@ def _teach(
                 _settings(teaching, len(net.blocks)),
                 teaching.steps,
                 watch,
+                _after(look, teaching.steps),
             )
             refined_loss, misses = probe.look(refined)
             probe_loss = imprinted_loss, refined_loss
@@ -240,6 +268,12 @@ def _teach(
         "; ".join(w for w in warnings if w),
         time.perf_counter() - start,
     )
+
+
+def _after(look: Look | None, steps: int) -> After[GraspNet] | None:
+    if look is None:
+        return None
+    return lambda step, loss, peak, net: look(Progress(net, step + 1, steps, loss, peak))
 
 
 def _rule(method: str, pretrained: Pretrained) -> LearningRule | None:

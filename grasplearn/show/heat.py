@@ -36,15 +36,28 @@ def heat_picture(
         caption: None leaves the strip below out.
         side: px that the shorter side gets at least.
     """
-    heat = _on_picture(observation, _levels(quality))[..., None]
-    bgr = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    glow = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    alpha = OPACITY * heat
+    heat, glow = _glow(observation, quality)
+    alpha = OPACITY * heat[..., None]
     painted = np.rint(observation.rgb * (1 - alpha) + glow * alpha).astype(np.uint8)
     marks = [Mark(shown, SHOWN, "shown")] if shown else []
     marks += [Mark(predicted, PREDICTED, "predicted")] if predicted else []
     picture = draw_grasps(Observation(painted, observation.depth, observation.camera), marks, side)
     return picture if caption is None else with_caption(picture, caption, marks)
+
+
+def heat_layer(observation: Observation, quality: NDArray[np.float32]) -> Frame:
+    """The same paint alone, (H, W, 4) uint8 RGBA, to be laid over the picture."""
+    heat, glow = _glow(observation, quality)
+    return np.dstack([glow, np.rint(255 * OPACITY * heat).astype(np.uint8)])
+
+
+def _glow(
+    observation: Observation, quality: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Frame]:
+    """Levels (H, W) in [0, 1] on the picture, and their colours (H, W, 3)."""
+    heat = _on_picture(observation, _levels(quality))
+    bgr = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return heat, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _levels(quality: NDArray[np.float32]) -> NDArray[np.float32]:

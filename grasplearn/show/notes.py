@@ -23,3 +23,20 @@ NOTES = {
     "depth-heuristic": "grasps the largest thing across its narrow side, whatever was shown",
     "random": "grasps any two edges that face each other, whatever was shown",
 }
+
+# What a step of teaching costs, in one line; docs/RULES.md has the figures.
+COSTS = {
+    "static-sgm": "3 forward passes a step and its modules; memory flat in depth",
+    "static-sgm-one-pass": "2 forward passes a step and its modules; memory flat in depth",
+    "backprop": "as much as 3 forward passes a step; memory linear in depth",
+    "backprop-checkpointed": "as much as 4 forward passes a step; memory sqrt of depth",
+    "dni": "3 forward passes, a pull-back and its modules a step; memory flat in depth",
+    "cdni": "2 forward passes, a pull-back and its modules a step; memory flat in depth",
+    "meprop": "as much as 3 forward passes a step; memory linear in depth",
+    "forward-gradient": "2 forward passes a direction and 1 more a step; memory flat in depth",
+    "spsa": "2 forward passes a direction and 1 more a step; memory flat in depth",
+    "fixed-point": "2 forward passes a direction, in integers; memory flat in depth",
+    "last-block": "1 forward pass and one block backwards a step; memory flat in depth",
+    "imprint": "milliseconds, once; no steps, no more memory than predicting",
+    "untaught": "nothing: it is not taught at all",
+}

@@ -10,7 +10,8 @@ import numpy as np
 from grasplearn.geometry import PAD_HALF_BREADTH, invert, pose_matrix
 from grasplearn.sim.demonstrator import equal_grasps
 from grasplearn.sim.object_folder import ObjectModel
-from grasplearn.types import Array, Grasp, GraspReport, Lesson, Outcome, SceneSpec
+from grasplearn.sim.world import World
+from grasplearn.types import Array, Grasp, GraspReport, Lesson, Outcome, SceneSpec, wrap_yaw
 
 MAX_POSITION_ERROR = 0.02
 MAX_YAW_ERROR = math.radians(30)
@@ -105,3 +106,31 @@ def near_part(model: ObjectModel, T_object_grasp: Array, part: str, width: float
     between = (np.abs(aside) < PAD_HALF_BREADTH) & (np.abs(down) < MAX_POSITION_ERROR)
     reached = along[between & (np.abs(along) < width / 2)]
     return bool((reached > 0).any() and (reached < 0).any())
+
+
+def correct_grasp(
+    lesson: Lesson, scene: SceneSpec, world: World, predicted: Grasp | None
+) -> Grasp | None:
+    """The demonstrated grasp in this scene: of all that symmetry makes equal, the nearest one.
+
+    None where another object lies in the taught one's place.
+    """
+    target = scene.objects[0]
+    if target.object_id != lesson.object_id:
+        return None
+    T_world_object = pose_matrix(target.position, target.quaternion)
+    poses = [
+        T_world_object @ T
+        for T in equal_grasps(world.catalogue.get(target.object_id), lesson.T_object_grasp)
+    ]
+    width = lesson.demonstration.grasp.width
+    grasps = [Grasp(T[:3, 3], math.atan2(T[1, 0], T[0, 0]), width) for T in poses if T[2, 2] < -0.9]
+    if predicted is None:
+        return next(iter(grasps), None)
+
+    def error(grasp: Grasp) -> float:
+        offset = float(np.linalg.norm(grasp.center_world[:2] - predicted.center_world[:2]))
+        turn = abs(wrap_yaw(grasp.yaw - predicted.yaw))
+        return max(offset / MAX_POSITION_ERROR, turn / MAX_YAW_ERROR)
+
+    return min(grasps, key=error, default=None)

@@ -49,7 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lessons",
         "env",
     ),
-    ("show", "studio", "skill", "library"),
+    ("show", "studio", "skill", "library", "film"),
     ("cli", "commands", "__main__"),
 )
 # The public API gathers from all floors.

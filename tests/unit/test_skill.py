@@ -23,9 +23,17 @@ import grasplearn.skill
 from grasplearn.errors import GraspLearnError, InvalidValueError, UnknownNameError
 from grasplearn.files import whole_folder
 from grasplearn.learning.teaching import Teaching
-from grasplearn.library import LONGEST_NAME, find_skill, skill_folder, skills_in
+from grasplearn.library import (
+    HEATMAP,
+    LONGEST_NAME,
+    THUMBNAIL,
+    WEIGHTS,
+    find_skill,
+    skill_folder,
+    skills_in,
+)
 from grasplearn.nets.weights import digest, load_tensors, save_tensors
-from grasplearn.skill import HEATMAP, THUMBNAIL, THUMBNAIL_SIDE, WEIGHTS, Skill
+from grasplearn.skill import THUMBNAIL_SIDE, Skill
 from grasplearn.types import Demonstration, Grasp, Lesson, Light, PlacedObject, SceneSpec
 
 QUICK = Teaching(steps=2, batch=2, probe=2, measure_memory=True)

@@ -1,4 +1,4 @@
-"""The demo's video: methods side by side, trial after trial."""
+"""A video of trials: methods side by side, trial after trial."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 from grasplearn.show.style import Frame, Verdict, verdict
 from grasplearn.show.video import Header, Video, beside, with_header
 from grasplearn.sim.objects import Catalogue
-from grasplearn.sim.viewer import Recorder
+from grasplearn.sim.viewer import Recorder, Sink
 from grasplearn.sim.world import World
 from grasplearn.types import TrialResult
 
@@ -29,14 +29,21 @@ class Film:
     Args:
         catalogue: of the watched world. path: of the MP4.
         methods: the columns, from the left. trials: how many each will be shown in.
+        live: is given every frame at once, and the phase it shows.
     """
 
     def __init__(
-        self, catalogue: Catalogue, path: Path, methods: tuple[str, ...], trials: int
+        self,
+        catalogue: Catalogue,
+        path: Path,
+        methods: tuple[str, ...],
+        trials: int,
+        live: Sink | None = None,
     ) -> None:
         self._recorder = Recorder(catalogue, self._take, every=EVERY)
         self._video = Video(path, FPS)
         self._trials = trials
+        self._live = live
         self._verdicts: dict[str, list[Verdict]] = {method: [] for method in methods}
         self._frames: list[tuple[Frame, str]] = []
         self._columns: list[list[Frame]] = []
@@ -86,3 +93,5 @@ class Film:
 
     def _take(self, frame: Frame, phase: str) -> None:
         self._frames.append((frame, phase))
+        if self._live:
+            self._live(frame, phase)
