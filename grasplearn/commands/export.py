@@ -11,8 +11,8 @@ from grasplearn.commands.common import progress, write_figures
 from grasplearn.config import Export
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.pretrained import find_weights, load_pretrained, shipped_weights
-from grasplearn.library import find_skill
-from grasplearn.skill import DEMONSTRATION, WEIGHTS, Skill
+from grasplearn.library import DEMONSTRATION, WEIGHTS, find_skill
+from grasplearn.skill import Skill
 
 if TYPE_CHECKING:
     from grasplearn.edge.export import Export as Told

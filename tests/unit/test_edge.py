@@ -33,10 +33,11 @@ from grasplearn.learning.optimizers import SGD, Adam, Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.probe import is_found
 from grasplearn.learning.teaching import teach
+from grasplearn.library import DEMONSTRATION, WEIGHTS
 from grasplearn.nets import codec, weights
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.head import maps_loss
-from grasplearn.skill import DEMONSTRATION, KIND, WEIGHTS, Skill
+from grasplearn.skill import KIND, Skill
 
 STEPS, SIDE, SAMPLES = 5, 64, 2
 NO_TORCH = """
