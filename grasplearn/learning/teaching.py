@@ -80,7 +80,7 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 24
+    steps: int = 16
     batch: int = 4
     rate: float | None = None
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
