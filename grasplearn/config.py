@@ -25,6 +25,7 @@ from grasplearn.config_common import (
     OptionalName,
 )
 from grasplearn.config_evaluation import Benchmark, Episodes, Evaluate, Report
+from grasplearn.config_training import MetaTrain, Pretrain, Render
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +75,6 @@ class Objects(Common):
     """List your own objects instead: a folder of URDF, OBJ, STL, PLY or GLB files."""
     sheet: OptionalFile = None
     """Draw them all on one picture; the seed decides how they are turned."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Render(Common):
-    """Render scenes for training onto disk; the same command goes on where it was stopped.
-
-    Example: grasplearn render --families 200 --split validation --out out/validation
-    """
-
-    families: Count = 1500
-    """How many families of about seven scenes each."""
-    split: Annotated[str, arg(metavar="NAME")] = "train"
-    """Whose objects: train, validation or test."""
-    tiers: Names = "all"
-    """Which of same, clutter, view, kin and alike may occur: separated by commas, or all."""
-    objects: Annotated[str | None, arg(metavar="DIR,DIR", help_behavior_hint="")] = None
-    """Further objects, as 'python -m sim_assets.generator --further N --out DIR' makes them."""
-    workers: Count = 1
-    """Processes that share the work; the files do not depend on it."""
-    out: Folder = Path("out/families")
-    """Where the families go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,96 +145,6 @@ class Pick(SkillCommon):
     """Where the pictures go, out/pick/NAME by default; of your own picture also a .png file."""
     weights: OptionalName = None
     """The pre-trained weights that it was taught on, if they are not where they were."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretrain(Common):
-    """Pre-train the net on rendered families; the same command goes on where it was stopped.
-
-    Example: grasplearn pretrain --families out/train --validation out/val --out out/my.safetensors
-    """
-
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
-    validation: OptionalFolder = None
-    """Families of validation objects to look at meanwhile."""
-    start: Annotated[str | None, arg(metavar="WEIGHTS", help_behavior_hint="")] = None
-    """Begin with these weights, a name or a file; those of a smaller net are grown."""
-    steps: Count = 8000
-    """Optimizer steps."""
-    batch: Count = 2
-    """Episodes a step."""
-    questions: Count = 5
-    """Scenes an episode."""
-    side: Count = 160
-    """Pixels along the side of a question's crop."""
-    composed: float = 0.0
-    """Share of questions that further things are laid into, look-alikes among them."""
-    augmented: float = 0.0
-    """Share of episodes whose questions come from the teaching augmentation."""
-    rate: float = 1e-3
-    """Adam's step size."""
-    width: Count = 32
-    """Channels of the net."""
-    depth: Count = 8
-    """Residual blocks of the net."""
-    features: Count = 32
-    """Channels that are correlated with the demonstration's."""
-    groups: Count = 4
-    """Groups they form."""
-    hidden: Count = 8
-    """Channels of the head's decoder."""
-    turns: Count = 8
-    """Rotations of a demonstration in training; the net itself has 16."""
-    check_every: Count = 500
-    """Steps between checkpoints."""
-    bf16: bool = False
-    """Multiply in bfloat16: quicker on CUDA and on processors that have it."""
-    device: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """cpu or cuda."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
-    workers: Count = 0
-    """Processes that draw the next episodes meanwhile."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
-    out: Annotated[Path, arg(metavar="FILE")] = Path("out/weights.safetensors")
-    """Where the weights go."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetaTrain(Common):
-    """Meta-train a rule's synthetic gradient modules for given weights.
-
-    Example: grasplearn meta-train --weights out/weights.safetensors --families out/train
-    """
-
-    weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/weights.safetensors"
-    """For which weights: a name or a file."""
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
-    rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
-    """Whose modules: static-sgm or static-sgm-one-pass."""
-    tasks: Count = 300
-    """Demonstrations that are taught."""
-    steps: Count = 24
-    """Teaching steps of each."""
-    batch: Count = 6
-    """Samples a teaching step."""
-    side: Count = 128
-    """Pixels along the side of a sample."""
-    rate: float = 2e-3
-    """Adam's step size for the modules."""
-    inner: Count = 8
-    """Channels inside a module."""
-    check_every: Count = 25
-    """Tasks between checkpoints."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
-    out: Annotated[Path, arg(metavar="FILE")] = Path("out/taught.safetensors")
-    """Where the weights go, the modules with them."""
 
 
 @dataclass(frozen=True, kw_only=True)

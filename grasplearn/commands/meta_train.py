@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grasplearn.commands.common import progress, write_figures
 from grasplearn.commands.training import card_head, logging, use_threads
-from grasplearn.config import MetaTrain
+from grasplearn.config_training import MetaTrain
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 
 

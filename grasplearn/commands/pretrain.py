@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grasplearn.commands.common import progress, write_figures
 from grasplearn.commands.training import card_head, logging, use_threads
-from grasplearn.config import Pretrain
+from grasplearn.config_training import Pretrain
 from grasplearn.learning.episodes import EpisodeSettings
 from grasplearn.learning.pretrain import PretrainSettings, pretrain
 from grasplearn.nets.graspnet import NetSpec

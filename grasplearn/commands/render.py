@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grasplearn.commands.common import names, progress
-from grasplearn.config import Render
+from grasplearn.config_training import Render
 from grasplearn.render import RenderSettings, render
 from grasplearn.tiers import TIERS
 

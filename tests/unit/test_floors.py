@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "config",
         "config_common",
         "config_evaluation",
+        "config_training",
         "files",
         "pictures",
         "table",
