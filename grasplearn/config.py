@@ -140,6 +140,9 @@ class Teach(SkillCommon):
     """How it learns: a learning rule, last-block, imprint or untaught."""
     steps: OptionalCount = None
     """Steps of fine-tuning; as many as were found to be enough by default."""
+    budget: Annotated[str | None, arg(metavar="SIZE", help_behavior_hint="")] = None
+    """Let a teaching step hold no more than this, as 8MiB, above weights and samples: chooses the
+    samples' side and number, and between static-sgm and static-sgm-one-pass."""
     weights: Annotated[str, arg(metavar="NAME")] = "shipped"
     """Pre-trained weights to start from: shipped, narrow or a file."""
     force: bool = False
