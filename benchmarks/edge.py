@@ -45,6 +45,7 @@ def main() -> None:
         command = commands.add_parser(name)
         command.set_defaults(run=run)
         command.add_argument("--weights", default="shipped")
+        command.add_argument("--net", default="", help="an untrained one: width=64,hidden=16")
         command.add_argument("--rule", default="static-sgm")
         command.add_argument("--size", type=int, default=224)
         command.add_argument("--batch", type=int, default=1)
@@ -60,12 +61,30 @@ def main() -> None:
     options.run(options)
 
 
+def pretrained_of(weights: str, net: str) -> Any:
+    """Weights by name or file; or, for what a step costs, an untrained net with untrained modules.
+
+    ``net``: its ``NetSpec`` as width=64,features=48; empty for the weights.
+    """
+    from grasplearn.learning.pretrained import Pretrained, load_pretrained
+    from grasplearn.nets.graspnet import GraspNet, NetSpec
+    from grasplearn.rules.sgm import SGMs
+
+    if not net:
+        return load_pretrained(weights)
+    told = (part.split("=") for part in net.split(","))
+    made = GraspNet(NetSpec.from_dict({name: int(value) for name, value in told}))
+    rules = ("static-sgm", "static-sgm-one-pass")
+    return Pretrained(
+        made, {rule: SGMs.untrained(made, np.random.default_rng(0)) for rule in rules}
+    )
+
+
 def export(options: argparse.Namespace, folder: Path, depth: int = 1, size: int = 0) -> None:
     """Writes the graphs of a deeper net."""
     from grasplearn.edge.export import Export, write_export
-    from grasplearn.learning.pretrained import load_pretrained
 
-    pretrained = load_pretrained(options.weights).deeper(depth)
+    pretrained = pretrained_of(options.weights, options.net).deeper(depth)
     told = Export(options.rule, "lars", size or options.size, options.batch)
     write_export(folder, pretrained, options.weights, told)
 
@@ -150,11 +169,10 @@ def timing(options: argparse.Namespace) -> None:
     import torch
 
     from grasplearn.edge.step_cost import Size, batch_of, interleaved, stepper
-    from grasplearn.learning.pretrained import load_pretrained
 
     torch.set_num_threads(options.threads)
     for depth in map(int, options.depth.split(",")):
-        base = load_pretrained(options.weights).deeper(depth)
+        base = pretrained_of(options.weights, options.net).deeper(depth)
         size = Size(depth, options.size, options.batch)
         batch = batch_of(base.net.spec, size, 0)
         with tempfile.TemporaryDirectory() as place:

@@ -117,7 +117,7 @@ def peak_of_steps(
             for update in rule.block_grads(net, batch, state, rng):
                 if finite(update.grads):
                     parts[update.index].step(update.grads, 1.0)
-    return meter.peak
+    return int(meter.peak)
 
 
 def step_bytes(pretrained: Pretrained, method: str, batch: int, side: int) -> int:
