@@ -3,11 +3,13 @@
     python benchmarks/edge.py parity --object mug_06 --scenes 300
     python benchmarks/edge.py memory --depth 1,2,4
     python benchmarks/edge.py time --rounds 9 --threads 2
+    python benchmarks/edge.py success --objects 3 --trials 2
     python benchmarks/edge.py environment
 
 ``parity``: a whole teaching of the shipped weights in both, all steps, and the taught grasp in
 pictures of new scenes. ``memory``: how far a fresh process grows, a step at batch 1. ``time``: a
-step's median, the three in turn. ``environment``: a fresh virtual environment with numpy and
+step's median, the three in turn. ``success``: five tiers, paired, in torch, onnxruntime, 8 bits, on
+validation objects. ``environment``: a fresh virtual environment with numpy and
 onnxruntime alone.
 """
 
@@ -55,6 +57,8 @@ def main() -> None:
         command.add_argument("--object", default="mug_06")
         command.add_argument("--tier", default="clutter")
         command.add_argument("--scenes", type=int, default=300)
+        command.add_argument("--objects", type=int, default=3)
+        command.add_argument("--trials", type=int, default=2)
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("folder", nargs="*")
     options = parser.parse_args()
@@ -276,6 +280,32 @@ def _same_grasps(
     return told
 
 
+def success(options: argparse.Namespace) -> None:
+    """Evaluates one teaching in torch, onnxruntime and 8 bits on the same validation scenes."""
+    from grasplearn.cli import run
+
+    methods = Path(__file__).with_name("edge_methods.py")
+    names = {f"{methods}:in_{name}": name for name in ("torch", "onnxruntime", "eight_bit")}
+    os.environ["GRASPLEARN_EDGE_WEIGHTS"] = options.weights
+    os.environ["GRASPLEARN_EDGE_RULE"] = options.rule
+    with tempfile.TemporaryDirectory() as place:
+        flags = [f"--methods={','.join(names)}", "--split=validation", f"--trials={options.trials}"]
+        flags += [f"--max-objects={options.objects}", f"--out={place}", f"--seed={options.seed}"]
+        flags += ["--tiers=same,clutter,view,kin,alike", "--demos=1", "--workers=1"]
+        if run(["evaluate", *flags]):
+            raise SystemExit("the evaluation failed; its message stands above")
+        summary = json.loads((Path(place) / "summary.json").read_text())
+    for row in summary["rows"]:
+        if row["metric"] == "success":
+            told = {
+                key: row[key] for key in ("tier", "trials", "rate", "wilson_low", "wilson_high")
+            }
+            print(json.dumps({"method": names[row["method"]], **told}))
+    for pair in summary["paired"]:
+        told = {key: pair[key] for key in ("tier", "difference", "low", "high")}
+        print(json.dumps({"a": names[pair["a"]], "b": names[pair["b"]], **told}))
+
+
 def environment(options: argparse.Namespace) -> None:
     """Makes the runner's environment for real, and asks it."""
     import venv
@@ -319,6 +349,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "parity": parity,
     "memory": memory,
     "time": timing,
+    "success": success,
     "environment": environment,
     "grow": grow,
 }

@@ -315,6 +315,8 @@ class Export(Common):
     """Pixels along the side of a teaching sample; as the program itself teaches by default."""
     batch: OptionalCount = None
     """Samples a teaching step; likewise."""
+    eight_bit: bool = False
+    """Write the graphs in 8 bits too; of a skill alone, whose samples tell the scales."""
     library: Folder = Path("skills")
     """The folder that keeps the skills, a folder each."""
     weights: OptionalName = None

@@ -29,9 +29,10 @@ from grasplearn.edge.names import (
     WIDTH,
     H,
 )
-from grasplearn.edge.runtime import Array, Bound
+from grasplearn.edge.runtime import Array, Bind, Bound, plain
 
 LAST, HEAD = "last", "head"
+Special = Callable[[str, int], ort.InferenceSession | None]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Chain:
         graphs: opens one of ``steps.chain_models`` by its name.
         weights: the net's, by name; modules: the gradient modules', ``INDEX.NAME``.
         states: kinds of tensors that the optimizer keeps for every weight.
+        bind: makes a graph's name, the graph, inputs and outputs a ``Bound``.
+        special: opens a block's own form of a graph, by the graph's name and the block's index,
+            where it has one instead of the one that all share.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Chain:
         weights: Mapping[str, Array],
         modules: Mapping[str, Array],
         states: tuple[str, ...],
+        bind: Bind = plain,
+        special: Special = lambda name, index: None,
     ) -> None:
         self._blocks = len([name for name in weights if name.startswith("blocks.")]) // 2
         self._rate, self._step = np.zeros((), np.float32), np.zeros((), np.float32)
@@ -85,24 +91,34 @@ class Chain:
                     found[f"module.{name[len(begin) :]}"] = array
             return found
 
-        parts = [f"{kind}_{part}" for kind in (FORWARD, TEACH) for part in (STEM, BLOCK)]
-        opened = {name: graphs(name) for name in (*parts, f"{TEACH}_{LAST}")}
-        stem = opened[f"{FORWARD}_{STEM}"].get_inputs()
-        picture = {value.name: tuple(value.shape) for value in stem}
+        shared: dict[str, ort.InferenceSession] = {}
+
+        def part(
+            name: str, index: int, own: Mapping[str, Array], into: Mapping[str, Array] | None = None
+        ) -> Bound:
+            graph = special(name, index)
+            if graph is None:
+                if name not in shared:
+                    shared[name] = graphs(name)
+                graph = shared[name]
+            return bind(f"{name}.{index}", graph, own, into)
+
+        shared[f"{FORWARD}_{STEM}"] = stem = graphs(f"{FORWARD}_{STEM}")
+        picture = {value.name: tuple(value.shape) for value in stem.get_inputs()}
         self.picture = np.zeros(picture[H], np.float32)
         self._forward, self._teach = [], []
         for index in range(self._blocks):
-            part = BLOCK if index else STEM
+            kind = BLOCK if index else STEM
             ends = {H: self._maps[(index + 1) % 2] if index else self.picture}
             outs = {OUT: self._maps[index % 2]}
             bound = {**of_block(index), **ends, ERROR: self._error}
-            self._forward.append(Bound(opened[f"{FORWARD}_{part}"], bound, outs))
+            self._forward.append(part(f"{FORWARD}_{kind}", index, bound, outs))
             if index < last:
-                self._teach.append(Bound(opened[f"{TEACH}_{part}"], bound, outs))
+                self._teach.append(part(f"{TEACH}_{kind}", index, bound, outs))
         final = {**of_block(last), H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2]}
-        self._last = Bound(opened[f"{TEACH}_{LAST}"], {**final, ERROR: self._error})
+        self._last = part(f"{TEACH}_{LAST}", last, {**final, ERROR: self._error})
         bound = {**own, **told, H: self._maps[last % 2]}
-        self._head = Bound(head, bound, {NEW_ERROR: self._error})
+        self._head = bind(f"{TEACH}_{HEAD}.{self._blocks}", head, bound, {NEW_ERROR: self._error})
         self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:

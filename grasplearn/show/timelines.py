@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from grasplearn.edge.memory import MemoryUse
 from grasplearn.errors import InvalidValueError
 
 MIB = 2**20
 COLUMNS = 2
+# A peak of more than so many times the median one is cut off, or nobody could see the others.
+CUT = 2.0
 # Of a panel, inches.
 PANEL = (6.0, 2.4)
 
@@ -40,6 +44,8 @@ def draw_timelines(
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False)
     colours = matplotlib.colormaps["viridis"].resampled(len(parts))
     of = {name: colours(number) for number, name in enumerate(parts)} | {"": "0.6"}
+    limit = CUT * float(np.median([use.peak for use in uses.values()]))
+    top = max((use.peak for use in uses.values() if use.peak <= limit), default=limit)
     for axes, (rule, use) in zip(panels.flat, uses.items(), strict=False):
         count = len(use.events)
         for part, run in groupby(enumerate(use.events), key=lambda found: found[1].part):
@@ -49,8 +55,9 @@ def draw_timelines(
             y = [event.live / MIB for _, event in some]
             axes.fill_between(x, [*y, y[-1]], step="post", color=of[part], linewidth=0)
         axes.axhline(inference / MIB, color="crimson", linestyle="--", linewidth=1)
-        axes.set_title(f"{rule}: peak {use.peak / MIB:.1f} MiB", fontsize="medium")
-        axes.set(xlim=(0, 100), ylabel="live MiB")
+        title = f"{rule}: peak {use.peak / MIB:.1f} MiB" + (", cut off" if use.peak > limit else "")
+        axes.set_title(title, fontsize="medium")
+        axes.set(xlim=(0, 100), ylim=(0, 1.1 * top / MIB), ylabel="live MiB")
     for axes in panels.flat[len(uses) :]:
         axes.set_visible(False)
     for axes in panels[-1]:
