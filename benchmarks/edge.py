@@ -1,8 +1,8 @@
 """What teaching in onnxruntime is worth beside torch; each command prints a table.
 
-    python benchmarks/edge.py parity --object mug_06 --scenes 300
+    python benchmarks/edge.py parity --object mug_06 --scenes 60
     python benchmarks/edge.py memory --depth 1,2,4
-    python benchmarks/edge.py time --rounds 9 --threads 2
+    python benchmarks/edge.py time --rounds 5 --threads 2
     python benchmarks/edge.py success --objects 3 --trials 2
     python benchmarks/edge.py environment
 
@@ -16,6 +16,7 @@ onnxruntime alone.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -35,6 +36,7 @@ from grasplearn.edge.runtime import Bound, session
 
 MIB = 2**20
 SMALL = 64
+PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "teach_head")
 # glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
 # itself; a device's allocator without such habits needs no setting.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
@@ -52,11 +54,11 @@ def main() -> None:
         command.add_argument("--size", type=int, default=224)
         command.add_argument("--batch", type=int, default=1)
         command.add_argument("--depth", default="1,2,4")
-        command.add_argument("--rounds", type=int, default=9)
+        command.add_argument("--rounds", type=int, default=5)
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--object", default="mug_06")
         command.add_argument("--tier", default="clutter")
-        command.add_argument("--scenes", type=int, default=300)
+        command.add_argument("--scenes", type=int, default=60)
         command.add_argument("--objects", type=int, default=3)
         command.add_argument("--trials", type=int, default=2)
         command.add_argument("--seed", type=int, default=0)
@@ -123,7 +125,11 @@ def step_of(folder: Path, kind: str, threads: int) -> Callable[[], object]:
 
 
 def memory(options: argparse.Namespace) -> None:
+    import onnx
+
+    from grasplearn.edge.liveness import live_bytes
     from grasplearn.edge.step_cost import Size, resident_growth
+    from grasplearn.learning.pretrained import save_pretrained
 
     rows = []
     for depth in map(int, options.depth.split(",")):
@@ -132,6 +138,10 @@ def memory(options: argparse.Namespace) -> None:
             export(options, small, depth, SMALL)
             export(options, full, depth)
             row: dict[str, float] = {"depth": depth}
+            for file in (layout.CHECK, *(layout.chain_file(name) for name in PARTS)):
+                found = live_bytes(onnx.load(str(full / file)))
+                row[f"live of {Path(file).stem}"] = round(found.peak / MIB, 2)
+            print(json.dumps(row), flush=True)
             for kind in ("predict", "chain", "whole"):
                 command = [sys.executable, __file__, "grow", str(small), str(full), kind]
                 done = subprocess.run(
@@ -140,9 +150,11 @@ def memory(options: argparse.Namespace) -> None:
                 if done.returncode:
                     raise SystemExit(done.stderr)
                 row[kind] = int(done.stdout) / MIB
-        for rule in ("backprop", "backprop-checkpointed", options.rule):
-            size = Size(depth, options.size, options.batch)
-            row[f"torch {rule}"] = resident_growth(rule, options.weights, size, 0) / MIB
+            weights = Path(place) / "weights.safetensors"
+            save_pretrained(weights, pretrained_of(options.weights, options.net))
+            for rule in ("backprop", "backprop-checkpointed", options.rule):
+                size = Size(depth, options.size, options.batch)
+                row[f"torch {rule}"] = resident_growth(rule, str(weights), size, 0) / MIB
         row["chain / predict"] = row["chain"] / row["predict"]
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -156,6 +168,8 @@ def grow(options: argparse.Namespace) -> None:
     # What a first step of any kind loads (kernels, code) does not count: one of a few pixels.
     step_of(Path(small), kind, 1)()
     step = step_of(Path(full), kind, 1)
+    # What opening the graphs has left free would hide as much of the step's need.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     step()
@@ -181,15 +195,22 @@ def timing(options: argparse.Namespace) -> None:
         batch = batch_of(base.net.spec, size, 0)
         with tempfile.TemporaryDirectory() as place:
             export(options, Path(place) / "e", depth)
-            steps = {
-                name: stepper(base.net, base.rule(name), batch, 0)
-                for name in ("backprop", options.rule)
-            }
+            steps: dict[str, Callable[[], None]] = {}
+            for name in ("backprop", options.rule):
+                steps[name] = stepper(base.net, base.rule(name), batch, 0)
+                print(f"depth x{depth}: {name} is ready", file=sys.stderr, flush=True)
             for kind in ("chain", "whole", "predict"):
                 made = step_of(Path(place) / "e", kind, options.threads)
                 made()
                 steps[f"onnxruntime {kind}"] = lambda made=made: made() and None
-            seconds = interleaved(steps, options.rounds)
+                print(f"depth x{depth}: onnxruntime {kind} is ready", file=sys.stderr, flush=True)
+            rounds: dict[str, list[float]] = {name: [] for name in steps}
+            for number in range(options.rounds):
+                for name, taken in interleaved(steps, 1).items():
+                    rounds[name].append(taken)
+                told = {name: round(taken[-1], 3) for name, taken in rounds.items()}
+                print(f"round {number + 1}: {json.dumps(told)}", file=sys.stderr, flush=True)
+            seconds = {name: float(np.median(taken)) for name, taken in rounds.items()}
         told = {name: round(value / seconds["backprop"], 3) for name, value in seconds.items()}
         print(json.dumps({"depth": depth, "ratio": told, "seconds": seconds}), flush=True)
 
@@ -216,10 +237,22 @@ def parity(options: argparse.Namespace) -> None:
         # Both look at what the files hold: depth is rounded in them.
         shown = load_demonstration(demo)
         write_support(demo, shown, pretrained, told.teaching(), options.seed)
+        print("exported", file=sys.stderr, flush=True)
         always = replace(told.teaching(), doubt=0.0)
         torch_s = time.perf_counter()
-        wanted = teach(shown, pretrained, always, options.seed)
+        wanted = teach(
+            shown,
+            pretrained,
+            always,
+            options.seed,
+            lambda step, update: (
+                print(f"torch: step {step + 1}, loss {float(update.loss):.4f}", file=sys.stderr)
+                if update.loss is not None
+                else None
+            ),
+        )
         torch_s = time.perf_counter() - torch_s
+        print(f"taught in torch in {torch_s:.0f} s", file=sys.stderr, flush=True)
         device = Device(Path(place) / "e")
         found = device.teach(demo, always=True)
         assert wanted.report is not None
@@ -257,6 +290,8 @@ def _same_grasps(
     apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
     left_out = 0
     for number in range(options.scenes):
+        if number % 10 == 0:
+            print(f"scene {number} of {options.scenes}", file=sys.stderr, flush=True)
         seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, number)
         try:
             world.reset(trial_scene(world, lesson, options.tier, others, seed))

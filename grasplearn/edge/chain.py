@@ -18,6 +18,7 @@ from grasplearn.edge.names import (
     FORWARD,
     LOSS,
     NEW_ERROR,
+    NORMAL,
     OUT,
     PLACE,
     RATE,
@@ -118,8 +119,16 @@ class Chain:
         final = {**of_block(last), H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2]}
         self._last = part(f"{TEACH}_{LAST}", last, {**final, ERROR: self._error})
         bound = {**own, **told, H: self._maps[last % 2]}
-        self._head = bind(f"{TEACH}_{HEAD}.{self._blocks}", head, bound, {NEW_ERROR: self._error})
+        into = {NEW_ERROR: self._error}
+        # While a first pass finds the error, the other of the blocks' buffers lies idle.
+        idle = _cut(self._maps[(last + 1) % 2], head, NORMAL)
+        name = f"{TEACH}_{HEAD}.{self._blocks}"
+        self._head = bind(name, head, bound, {**into, **idle})
         self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
+        # At a step's end it holds the last block's input.
+        bound = {**bound, PLACE: self.place, WIDTH: self.width}
+        self._head_at_end = lambda: bind(name, head, bound, into)
+        self._late_head: Bound | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
         """Does a step on what lies in ``picture``, ``place`` and ``width``.
@@ -129,26 +138,41 @@ class Chain:
             error: what the modules are told, if it is known; a first pass finds it otherwise.
         """
         self._rate[...], self._step[...] = rate, number
+        head = self._head
         if error is None:
             for block in self._forward:
                 block.run()
-            self._head.run()
+            head.run()
         else:
             self._error[...] = error
         for block in self._teach:
             block.run()
         self._forward[-1].run()
         if error is not None:
-            self._head.run()
+            if self._late_head is None:
+                self._late_head = self._head_at_end()
+            head = self._late_head
+            head.run()
         self._last.run()
-        parts = [*self._teach, self._last, self._head]
+        parts = [*self._teach, self._last, head]
         counts = [
             sum(int(part.outputs[name]) for part in parts if name in part.outputs)
             for name in (SCALED, SKIPPED)
         ]
-        return Outcome(float(self._head.outputs[LOSS]), *counts)
+        return Outcome(float(head.outputs[LOSS]), *counts)
 
     @property
     def error(self) -> Array:
         """The error (B, C, h, w) that the last step found; the next one overwrites it."""
         return self._error
+
+
+def _cut(buffer: Array, graph: ort.InferenceSession, start: str) -> dict[str, Array]:
+    """A graph's outputs of a name's start as pieces of a buffer, as far as it reaches."""
+    found: dict[str, Array] = {}
+    left = buffer.reshape(-1)
+    for value in graph.get_outputs():
+        size = int(np.prod(value.shape))
+        if value.name.startswith(start) and size <= left.size:
+            found[value.name], left = left[:size].reshape(value.shape), left[size:]
+    return found
