@@ -127,7 +127,7 @@ class Chain:
         self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
         # At a step's end it holds the last block's input.
         bound = {**bound, PLACE: self.place, WIDTH: self.width}
-        self._head_at_end = lambda: bind(name, head, bound, into)
+        self._head_at_end: Callable[[], Bound] = lambda: bind(name, head, bound, into)
         self._late_head: Bound | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:

@@ -91,4 +91,5 @@ def _home(
 def _bytes(value: onnx.ValueInfoProto) -> int:
     kind = value.type.tensor_type
     shape = [d.dim_value for d in kind.shape.dim]
-    return int(np.prod(shape)) * helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
+    each = int(helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize)
+    return int(np.prod(shape)) * each

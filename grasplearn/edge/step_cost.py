@@ -99,7 +99,7 @@ def parts_of(net: Chain, rule: LearningRule) -> dict[str, list[Tensor]]:
     """Returns the tensors of every block and of the head by name, in order: what the meter tells
     who is at work by. A block's gradient module belongs to the block."""
     last = len(net.blocks)
-    parts = {
+    parts: dict[str, list[Tensor]] = {
         "head" if index == last else f"block {index}": list(net.part(index).parameters())
         for index in range(last + 1)
     }
