@@ -291,7 +291,12 @@ def _same_grasps(
     left_out = 0
     for number in range(options.scenes):
         if number % 10 == 0:
-            print(f"scene {number} of {options.scenes}", file=sys.stderr, flush=True)
+            far = {name: max(found, default=0.0) for name, found in apart.items()}
+            print(
+                f"scene {number} of {options.scenes}, farthest apart so far: {json.dumps(far)} m",
+                file=sys.stderr,
+                flush=True,
+            )
         seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, number)
         try:
             world.reset(trial_scene(world, lesson, options.tier, others, seed))
