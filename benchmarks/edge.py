@@ -1,19 +1,22 @@
 """What teaching in onnxruntime is worth beside torch; each command prints a table.
 
-    python benchmarks/edge.py parity --object mug_06 --scenes 300
+    python benchmarks/edge.py parity --object mug_06 --scenes 60
     python benchmarks/edge.py memory --depth 1,2,4
-    python benchmarks/edge.py time --rounds 9 --threads 2
+    python benchmarks/edge.py time --rounds 5 --threads 2
+    python benchmarks/edge.py success --objects 3 --trials 2
     python benchmarks/edge.py environment
 
 ``parity``: a whole teaching of the shipped weights in both, all steps, and the taught grasp in
 pictures of new scenes. ``memory``: how far a fresh process grows, a step at batch 1. ``time``: a
-step's median, the three in turn. ``environment``: a fresh virtual environment with numpy and
+step's median, the three in turn. ``success``: five tiers, paired, in torch, onnxruntime, 8 bits, on
+validation objects. ``environment``: a fresh virtual environment with numpy and
 onnxruntime alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -33,6 +36,7 @@ from grasplearn.edge.runtime import Bound, session
 
 MIB = 2**20
 SMALL = 64
+PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "teach_head")
 # glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
 # itself; a device's allocator without such habits needs no setting.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
@@ -45,27 +49,48 @@ def main() -> None:
         command = commands.add_parser(name)
         command.set_defaults(run=run)
         command.add_argument("--weights", default="shipped")
+        command.add_argument("--net", default="", help="an untrained one: width=64,hidden=16")
         command.add_argument("--rule", default="static-sgm")
         command.add_argument("--size", type=int, default=224)
         command.add_argument("--batch", type=int, default=1)
         command.add_argument("--depth", default="1,2,4")
-        command.add_argument("--rounds", type=int, default=9)
+        command.add_argument("--rounds", type=int, default=5)
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--object", default="mug_06")
         command.add_argument("--tier", default="clutter")
-        command.add_argument("--scenes", type=int, default=300)
+        command.add_argument("--scenes", type=int, default=60)
+        command.add_argument("--objects", type=int, default=3)
+        command.add_argument("--trials", type=int, default=2)
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("folder", nargs="*")
     options = parser.parse_args()
     options.run(options)
 
 
+def pretrained_of(weights: str, net: str) -> Any:
+    """Weights by name or file; or, for what a step costs, an untrained net with untrained modules.
+
+    ``net``: its ``NetSpec`` as width=64,features=48; empty for the weights.
+    """
+    from grasplearn.learning.pretrained import Pretrained, load_pretrained
+    from grasplearn.nets.graspnet import GraspNet, NetSpec
+    from grasplearn.rules.sgm import SGMs
+
+    if not net:
+        return load_pretrained(weights)
+    told = (part.split("=") for part in net.split(","))
+    made = GraspNet(NetSpec.from_dict({name: int(value) for name, value in told}))
+    rules = ("static-sgm", "static-sgm-one-pass")
+    return Pretrained(
+        made, {rule: SGMs.untrained(made, np.random.default_rng(0)) for rule in rules}
+    )
+
+
 def export(options: argparse.Namespace, folder: Path, depth: int = 1, size: int = 0) -> None:
     """Writes the graphs of a deeper net."""
     from grasplearn.edge.export import Export, write_export
-    from grasplearn.learning.pretrained import load_pretrained
 
-    pretrained = load_pretrained(options.weights).deeper(depth)
+    pretrained = pretrained_of(options.weights, options.net).deeper(depth)
     told = Export(options.rule, "lars", size or options.size, options.batch)
     write_export(folder, pretrained, options.weights, told)
 
@@ -100,7 +125,11 @@ def step_of(folder: Path, kind: str, threads: int) -> Callable[[], object]:
 
 
 def memory(options: argparse.Namespace) -> None:
+    import onnx
+
+    from grasplearn.edge.liveness import live_bytes
     from grasplearn.edge.step_cost import Size, resident_growth
+    from grasplearn.learning.pretrained import save_pretrained
 
     rows = []
     for depth in map(int, options.depth.split(",")):
@@ -109,6 +138,10 @@ def memory(options: argparse.Namespace) -> None:
             export(options, small, depth, SMALL)
             export(options, full, depth)
             row: dict[str, float] = {"depth": depth}
+            for file in (layout.CHECK, *(layout.chain_file(name) for name in PARTS)):
+                found = live_bytes(onnx.load(str(full / file)))
+                row[f"live of {Path(file).stem}"] = round(found.peak / MIB, 2)
+            print(json.dumps(row), flush=True)
             for kind in ("predict", "chain", "whole"):
                 command = [sys.executable, __file__, "grow", str(small), str(full), kind]
                 done = subprocess.run(
@@ -117,9 +150,11 @@ def memory(options: argparse.Namespace) -> None:
                 if done.returncode:
                     raise SystemExit(done.stderr)
                 row[kind] = int(done.stdout) / MIB
-        for rule in ("backprop", "backprop-checkpointed", options.rule):
-            size = Size(depth, options.size, options.batch)
-            row[f"torch {rule}"] = resident_growth(rule, options.weights, size, 0) / MIB
+            weights = Path(place) / "weights.safetensors"
+            save_pretrained(weights, pretrained_of(options.weights, options.net))
+            for rule in ("backprop", "backprop-checkpointed", options.rule):
+                size = Size(depth, options.size, options.batch)
+                row[f"torch {rule}"] = resident_growth(rule, str(weights), size, 0) / MIB
         row["chain / predict"] = row["chain"] / row["predict"]
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -133,6 +168,8 @@ def grow(options: argparse.Namespace) -> None:
     # What a first step of any kind loads (kernels, code) does not count: one of a few pixels.
     step_of(Path(small), kind, 1)()
     step = step_of(Path(full), kind, 1)
+    # What opening the graphs has left free would hide as much of the step's need.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     step()
@@ -150,24 +187,30 @@ def timing(options: argparse.Namespace) -> None:
     import torch
 
     from grasplearn.edge.step_cost import Size, batch_of, interleaved, stepper
-    from grasplearn.learning.pretrained import load_pretrained
 
     torch.set_num_threads(options.threads)
     for depth in map(int, options.depth.split(",")):
-        base = load_pretrained(options.weights).deeper(depth)
+        base = pretrained_of(options.weights, options.net).deeper(depth)
         size = Size(depth, options.size, options.batch)
         batch = batch_of(base.net.spec, size, 0)
         with tempfile.TemporaryDirectory() as place:
             export(options, Path(place) / "e", depth)
-            steps = {
-                name: stepper(base.net, base.rule(name), batch, 0)
-                for name in ("backprop", options.rule)
-            }
+            steps: dict[str, Callable[[], None]] = {}
+            for name in ("backprop", options.rule):
+                steps[name] = stepper(base.net, base.rule(name), batch, 0)
+                print(f"depth x{depth}: {name} is ready", file=sys.stderr, flush=True)
             for kind in ("chain", "whole", "predict"):
                 made = step_of(Path(place) / "e", kind, options.threads)
                 made()
                 steps[f"onnxruntime {kind}"] = lambda made=made: made() and None
-            seconds = interleaved(steps, options.rounds)
+                print(f"depth x{depth}: onnxruntime {kind} is ready", file=sys.stderr, flush=True)
+            rounds: dict[str, list[float]] = {name: [] for name in steps}
+            for number in range(options.rounds):
+                for name, taken in interleaved(steps, 1).items():
+                    rounds[name].append(taken)
+                told = {name: round(taken[-1], 3) for name, taken in rounds.items()}
+                print(f"round {number + 1}: {json.dumps(told)}", file=sys.stderr, flush=True)
+            seconds = {name: float(np.median(taken)) for name, taken in rounds.items()}
         told = {name: round(value / seconds["backprop"], 3) for name, value in seconds.items()}
         print(json.dumps({"depth": depth, "ratio": told, "seconds": seconds}), flush=True)
 
@@ -194,10 +237,22 @@ def parity(options: argparse.Namespace) -> None:
         # Both look at what the files hold: depth is rounded in them.
         shown = load_demonstration(demo)
         write_support(demo, shown, pretrained, told.teaching(), options.seed)
+        print("exported", file=sys.stderr, flush=True)
         always = replace(told.teaching(), doubt=0.0)
         torch_s = time.perf_counter()
-        wanted = teach(shown, pretrained, always, options.seed)
+        wanted = teach(
+            shown,
+            pretrained,
+            always,
+            options.seed,
+            lambda step, update: (
+                print(f"torch: step {step + 1}, loss {float(update.loss):.4f}", file=sys.stderr)
+                if update.loss is not None
+                else None
+            ),
+        )
         torch_s = time.perf_counter() - torch_s
+        print(f"taught in torch in {torch_s:.0f} s", file=sys.stderr, flush=True)
         device = Device(Path(place) / "e")
         found = device.teach(demo, always=True)
         assert wanted.report is not None
@@ -235,6 +290,13 @@ def _same_grasps(
     apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
     left_out = 0
     for number in range(options.scenes):
+        if number % 10 == 0:
+            far = {name: max(found, default=0.0) for name, found in apart.items()}
+            print(
+                f"scene {number} of {options.scenes}, farthest apart so far: {json.dumps(far)} m",
+                file=sys.stderr,
+                flush=True,
+            )
         seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, number)
         try:
             world.reset(trial_scene(world, lesson, options.tier, others, seed))
@@ -256,6 +318,32 @@ def _same_grasps(
         told[name] = {"within_1_mm": within, "median_m": float(np.median(found))}
         told[name]["most_m"] = max(found)
     return told
+
+
+def success(options: argparse.Namespace) -> None:
+    """Evaluates one teaching in torch, onnxruntime and 8 bits on the same validation scenes."""
+    from grasplearn.cli import run
+
+    methods = Path(__file__).with_name("edge_methods.py")
+    names = {f"{methods}:in_{name}": name for name in ("torch", "onnxruntime", "eight_bit")}
+    os.environ["GRASPLEARN_EDGE_WEIGHTS"] = options.weights
+    os.environ["GRASPLEARN_EDGE_RULE"] = options.rule
+    with tempfile.TemporaryDirectory() as place:
+        flags = [f"--methods={','.join(names)}", "--split=validation", f"--trials={options.trials}"]
+        flags += [f"--max-objects={options.objects}", f"--out={place}", f"--seed={options.seed}"]
+        flags += ["--tiers=same,clutter,view,kin,alike", "--demos=1", "--workers=1"]
+        if run(["evaluate", *flags]):
+            raise SystemExit("the evaluation failed; its message stands above")
+        summary = json.loads((Path(place) / "summary.json").read_text())
+    for row in summary["rows"]:
+        if row["metric"] == "success":
+            told = {
+                key: row[key] for key in ("tier", "trials", "rate", "wilson_low", "wilson_high")
+            }
+            print(json.dumps({"method": names[row["method"]], **told}))
+    for pair in summary["paired"]:
+        told = {key: pair[key] for key in ("tier", "difference", "low", "high")}
+        print(json.dumps({"a": names[pair["a"]], "b": names[pair["b"]], **told}))
 
 
 def environment(options: argparse.Namespace) -> None:
@@ -301,6 +389,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "parity": parity,
     "memory": memory,
     "time": timing,
+    "success": success,
     "environment": environment,
     "grow": grow,
 }

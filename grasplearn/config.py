@@ -120,6 +120,9 @@ class Teach(SkillCommon):
     """How it learns: a learning rule, last-block, imprint or untaught."""
     steps: OptionalCount = None
     """Steps of fine-tuning; as many as were found to be enough by default."""
+    budget: Annotated[str | None, arg(metavar="SIZE", help_behavior_hint="")] = None
+    """Let a teaching step hold no more than this, as 8MiB, above weights and samples: chooses the
+    samples' side and number, and between static-sgm and static-sgm-one-pass."""
     weights: Annotated[str, arg(metavar="NAME")] = "shipped"
     """Pre-trained weights to start from: shipped, narrow or a file."""
     force: bool = False
@@ -202,6 +205,8 @@ class Export(Common):
     """Pixels along the side of a teaching sample; as the program itself teaches by default."""
     batch: OptionalCount = None
     """Samples a teaching step; likewise."""
+    eight_bit: bool = False
+    """Write the graphs in 8 bits too; of a skill alone, whose samples tell the scales."""
     library: Folder = Path("skills")
     """The folder that keeps the skills, a folder each."""
     weights: OptionalName = None

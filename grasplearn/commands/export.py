@@ -31,6 +31,10 @@ def run(options: Export) -> None:
     if weights not in shipped_weights() and not Path(weights).is_file():
         folder = find_skill(options.library, options.name)
         weights = options.weights or Skill.load(folder).weights
+    if options.eight_bit and folder is None:
+        raise InvalidValueError(
+            "8-bit scales come from a skill's samples; export a skill with --eight-bit, not weights"
+        )
     find_weights(weights)
     pretrained = load_pretrained(weights)
     with progress(options.quiet) as report:
@@ -41,6 +45,12 @@ def run(options: Export) -> None:
             report("samples", 0, 1)
             _write_skill(folder, options.out, weights, told)
             report("samples", 1, 1)
+        if options.eight_bit:
+            from grasplearn.edge.eight_bit import write_eight_bit
+
+            report("8-bit graphs", 0, 1)
+            write_eight_bit(options.out, options.out / "skill" / DEMONSTRATION)
+            report("8-bit graphs", 1, 1)
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     print(f"exported: {options.out}, {len(manifest['graphs'])} graphs, {size / MIB:.1f} MiB")
     write_figures(options.json, {"folder": str(options.out), "bytes": size, **manifest})

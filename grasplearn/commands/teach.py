@@ -8,7 +8,9 @@ from dataclasses import replace
 from grasplearn.commands.common import Report, load_objects, progress, write_figures
 from grasplearn.commands.own_picture import own_grasp, own_picture
 from grasplearn.config import Teach
+from grasplearn.edge.budget import choose, parse_bytes, told_bytes
 from grasplearn.errors import InvalidValueError, UnknownNameError
+from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.learning.teaching import Teaching
 from grasplearn.library import HEATMAP, check_replaceable, skill_folder
 from grasplearn.policies.learned import one_thread, weights_digest
@@ -31,6 +33,10 @@ def run(options: Teach) -> None:
         raise UnknownNameError("tier", options.tier, TIERS)
     # What cannot work is told before seconds of work.
     weights_digest([options.rule], options.weights)
+    if options.budget is not None:
+        choice = choose(load_pretrained(options.weights), teaching, parse_bytes(options.budget))
+        teaching = choice.teaching(teaching)
+        print(f"budget {options.budget}: {choice}, which holds {told_bytes(choice.bytes)} at most")
     try:
         with progress(options.quiet) as report, one_thread([options.rule]):
             demonstration, lesson = _demonstration(options, report)

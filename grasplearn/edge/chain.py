@@ -18,6 +18,7 @@ from grasplearn.edge.names import (
     FORWARD,
     LOSS,
     NEW_ERROR,
+    NORMAL,
     OUT,
     PLACE,
     RATE,
@@ -29,9 +30,10 @@ from grasplearn.edge.names import (
     WIDTH,
     H,
 )
-from grasplearn.edge.runtime import Array, Bound
+from grasplearn.edge.runtime import Array, Bind, Bound, plain
 
 LAST, HEAD = "last", "head"
+Special = Callable[[str, int], ort.InferenceSession | None]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Chain:
         graphs: opens one of ``steps.chain_models`` by its name.
         weights: the net's, by name; modules: the gradient modules', ``INDEX.NAME``.
         states: kinds of tensors that the optimizer keeps for every weight.
+        bind: makes a graph's name, the graph, inputs and outputs a ``Bound``.
+        special: opens a block's own form of a graph, by the graph's name and the block's index,
+            where it has one instead of the one that all share.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Chain:
         weights: Mapping[str, Array],
         modules: Mapping[str, Array],
         states: tuple[str, ...],
+        bind: Bind = plain,
+        special: Special = lambda name, index: None,
     ) -> None:
         self._blocks = len([name for name in weights if name.startswith("blocks.")]) // 2
         self._rate, self._step = np.zeros((), np.float32), np.zeros((), np.float32)
@@ -85,25 +92,43 @@ class Chain:
                     found[f"module.{name[len(begin) :]}"] = array
             return found
 
-        parts = [f"{kind}_{part}" for kind in (FORWARD, TEACH) for part in (STEM, BLOCK)]
-        opened = {name: graphs(name) for name in (*parts, f"{TEACH}_{LAST}")}
-        stem = opened[f"{FORWARD}_{STEM}"].get_inputs()
-        picture = {value.name: tuple(value.shape) for value in stem}
+        shared: dict[str, ort.InferenceSession] = {}
+
+        def part(
+            name: str, index: int, own: Mapping[str, Array], into: Mapping[str, Array] | None = None
+        ) -> Bound:
+            graph = special(name, index)
+            if graph is None:
+                if name not in shared:
+                    shared[name] = graphs(name)
+                graph = shared[name]
+            return bind(f"{name}.{index}", graph, own, into)
+
+        shared[f"{FORWARD}_{STEM}"] = stem = graphs(f"{FORWARD}_{STEM}")
+        picture = {value.name: tuple(value.shape) for value in stem.get_inputs()}
         self.picture = np.zeros(picture[H], np.float32)
         self._forward, self._teach = [], []
         for index in range(self._blocks):
-            part = BLOCK if index else STEM
+            kind = BLOCK if index else STEM
             ends = {H: self._maps[(index + 1) % 2] if index else self.picture}
             outs = {OUT: self._maps[index % 2]}
             bound = {**of_block(index), **ends, ERROR: self._error}
-            self._forward.append(Bound(opened[f"{FORWARD}_{part}"], bound, outs))
+            self._forward.append(part(f"{FORWARD}_{kind}", index, bound, outs))
             if index < last:
-                self._teach.append(Bound(opened[f"{TEACH}_{part}"], bound, outs))
+                self._teach.append(part(f"{TEACH}_{kind}", index, bound, outs))
         final = {**of_block(last), H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2]}
-        self._last = Bound(opened[f"{TEACH}_{LAST}"], {**final, ERROR: self._error})
+        self._last = part(f"{TEACH}_{LAST}", last, {**final, ERROR: self._error})
         bound = {**own, **told, H: self._maps[last % 2]}
-        self._head = Bound(head, bound, {NEW_ERROR: self._error})
+        into = {NEW_ERROR: self._error}
+        # While a first pass finds the error, the other of the blocks' buffers lies idle.
+        idle = _cut(self._maps[(last + 1) % 2], head, NORMAL)
+        name = f"{TEACH}_{HEAD}.{self._blocks}"
+        self._head = bind(name, head, bound, {**into, **idle})
         self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
+        # At a step's end it holds the last block's input.
+        bound = {**bound, PLACE: self.place, WIDTH: self.width}
+        self._head_at_end: Callable[[], Bound] = lambda: bind(name, head, bound, into)
+        self._late_head: Bound | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
         """Does a step on what lies in ``picture``, ``place`` and ``width``.
@@ -113,26 +138,41 @@ class Chain:
             error: what the modules are told, if it is known; a first pass finds it otherwise.
         """
         self._rate[...], self._step[...] = rate, number
+        head = self._head
         if error is None:
             for block in self._forward:
                 block.run()
-            self._head.run()
+            head.run()
         else:
             self._error[...] = error
         for block in self._teach:
             block.run()
         self._forward[-1].run()
         if error is not None:
-            self._head.run()
+            if self._late_head is None:
+                self._late_head = self._head_at_end()
+            head = self._late_head
+            head.run()
         self._last.run()
-        parts = [*self._teach, self._last, self._head]
+        parts = [*self._teach, self._last, head]
         counts = [
             sum(int(part.outputs[name]) for part in parts if name in part.outputs)
             for name in (SCALED, SKIPPED)
         ]
-        return Outcome(float(self._head.outputs[LOSS]), *counts)
+        return Outcome(float(head.outputs[LOSS]), *counts)
 
     @property
     def error(self) -> Array:
         """The error (B, C, h, w) that the last step found; the next one overwrites it."""
         return self._error
+
+
+def _cut(buffer: Array, graph: ort.InferenceSession, start: str) -> dict[str, Array]:
+    """A graph's outputs of a name's start as pieces of a buffer, as far as it reaches."""
+    found: dict[str, Array] = {}
+    left = buffer.reshape(-1)
+    for value in graph.get_outputs():
+        size = int(np.prod(value.shape))
+        if value.name.startswith(start) and size <= left.size:
+            found[value.name], left = left[:size].reshape(value.shape), left[size:]
+    return found

@@ -21,7 +21,7 @@ from grasplearn.edge import answer, layout, picture, store
 from grasplearn.edge.chain import Chain
 from grasplearn.edge.names import KERNELS, PICTURE, QUALITY, WIDTHS
 from grasplearn.edge.picture import read_json
-from grasplearn.edge.runtime import Array, Bound, session
+from grasplearn.edge.runtime import Array, Bind, Bound, plain, session
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.types import MAX_WIDTH, Grasp, Observation
 
@@ -52,11 +52,21 @@ class Device:
         FileFormatError: it is no export, of another version, or damaged.
     """
 
-    def __init__(self, folder: str | Path, threads: int = 1) -> None:
-        self._folder, self._threads = Path(folder), threads
+    def __init__(
+        self,
+        folder: str | Path,
+        threads: int = 1,
+        eight_bit: bool = False,
+        bind: Bind = plain,
+    ) -> None:
+        """``eight_bit``: use the 8-bit form of every graph that has one."""
+        self._folder, self._threads, self._bind = Path(folder), threads, bind
         self.manifest = read_json(self._folder / layout.MANIFEST)
         if self.manifest.get("format") != layout.FORMAT:
             raise FileFormatError(f"{folder} was exported by another version; export it again")
+        if eight_bit and not (self._folder / layout.EIGHT_BIT).is_dir():
+            raise FileFormatError(f"{folder} has no 8-bit graphs; export it with --eight-bit")
+        self._eight_bit = eight_bit
         self.weights, _ = store.read(self._folder / layout.WEIGHTS, layout.WEIGHTS_KIND)
         self._base = {name: array.copy() for name, array in self.weights.items()}
         self.shown_yaw: float | None = None
@@ -190,9 +200,19 @@ class Device:
 
     def _open(self, file: str) -> Bound:
         if file not in self._bound:
-            graph = session(self._folder / file, self._threads)
-            self._bound[file] = Bound(graph, self.weights)
+            self._bound[file] = self._bind(file, self._session(file), self.weights, None)
         return self._bound[file]
+
+    def _session(self, file: str) -> onnxruntime.InferenceSession:
+        path = self._folder / layout.EIGHT_BIT / file
+        if not (self._eight_bit and path.is_file()):
+            path = self._folder / file
+        return session(path, self._threads)
+
+    def _own_eight_bit(self, name: str, index: int) -> onnxruntime.InferenceSession | None:
+        """A block's own 8-bit graph: scales are constants in it, and every block has others."""
+        path = self._folder / layout.EIGHT_BIT / layout.chain_file(f"{name}.{index}")
+        return session(path, self._threads) if self._eight_bit and path.is_file() else None
 
     def _card(self, support: Path) -> dict[str, Any]:
         if not support.is_dir():
@@ -228,12 +248,13 @@ class Device:
     def _refine(self, support: Path, card: dict[str, Any]) -> tuple[list[float], dict[str, int]]:
         told, optimizer = self.manifest["teaching"], self.manifest["optimizer"]
         modules, _ = store.read(self._folder / layout.MODULES, layout.MODULES_KIND)
-        place = self._folder / layout.CHAIN
         chain = Chain(
-            lambda name: session(place / f"{name}.onnx", self._threads),
+            lambda name: self._session(layout.chain_file(name)),
             self.weights,
             modules,
             tuple(optimizer["states"]),
+            lambda name, *ends: self._bind(layout.chain_file(name), *ends),
+            self._own_eight_bit,
         )
         steps, last = int(told["steps"]), float(optimizer["last"])
         remembers = self.manifest["recurring_batches"] is not None

@@ -174,7 +174,7 @@ def _models(step: Step, export: Export, notes: Mapping[str, str]) -> dict[str, o
         # A sample's first visit, for which no error is known yet.
         models[layout.TEACH_FIRST] = teach_model(step, notes, tells=True)
     for name, model in chain_models(step, notes).items():
-        models[f"{layout.CHAIN}/{name}.onnx"] = model
+        models[layout.chain_file(name)] = model
     return models
 
 

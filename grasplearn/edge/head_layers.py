@@ -16,8 +16,9 @@ from grasplearn.edge.graph import Value
 from grasplearn.edge.layers import Trunk, strips, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
-# Turns that are correlated together, and of those, that are decoded together.
-TURNS_AT_ONCE, DECODED_AT_ONCE = 4, 1
+# Turns that are correlated together, and of those, that are decoded together: fewer hold less, and
+# make more nodes.
+TURNS_AT_ONCE, DECODED_AT_ONCE = 2, 1
 # Cells of a kernel that is as large as a strip of the maps.
 UNFOLDED_CELLS = 400
 
@@ -66,12 +67,13 @@ class HeadLayers(Trunk):
         return g.concat(qualities, 0), g.concat(widths, 0)
 
     def head_step(
-        self, h: Value, place: Value, width: Value
+        self, h: Value, place: Value, width: Value, normals: list[Value] | None = None
     ) -> tuple[Value, dict[str, Value], Value]:
         """The loss (), the head's own exact gradients, and the error at its input.
 
         Args:
             h: (B, C, h, w); place: (B, R, h, w), a distribution a sample; width: (B,).
+            normals: every sample's normalised features (1, F, h, w) are put in here.
         """
         g, s = self.graph, self.spec
         samples, channels, rows, columns = h.shape
@@ -84,6 +86,8 @@ class HeadLayers(Trunk):
             some = slice(sample, sample + 1)
             one, right, opening = (g.part(x, 0, some.start, some.stop) for x in (h, place, width))
             normal, inverse = self.normal(one)
+            if normals is not None:
+                normals.append(normal)
             loss, found, for_normal = self._sample(normal, right, opening, samples)
             losses.append(loss)
             # n = x s with s = (|x|^2 + 1)^-1/2, hence dx = s (dn - n (n . dn)).
@@ -123,11 +127,7 @@ class HeadLayers(Trunk):
                 some = start + first, start + end
                 told = g.part(share, 0, *some), g.part(for_quality, 0, *some), width
                 back.append(self._decoder_grads(g.part(maps, 0, first, end), told, found))
-            for_normal = self._pull_back(normal, g.concat(back, 0), start, stop, found)
-            if pulled is None:
-                pulled = for_normal
-            else:
-                pulled = [g.add(a, b) for a, b in zip(pulled, for_normal, strict=True)]
+            pulled = self._pull_back(normal, g.concat(back, 0), start, stop, found, pulled)
         assert pulled is not None
         grads = {name: total(g, values) for name, values in found.sums.items()}
         off = grads.pop("off")
@@ -217,9 +217,16 @@ class HeadLayers(Trunk):
         return g.sum(g.matmul(g.reshape(g_out, (*g_out.shape[:2], cells)), turned), [0])
 
     def _pull_back(
-        self, normal: Value, for_maps: Value, start: int, stop: int, found: _Found
+        self,
+        normal: Value,
+        for_maps: Value,
+        start: int,
+        stop: int,
+        found: _Found,
+        before: list[Value] | None,
     ) -> list[Value]:
-        """The gradient for every group's features (1, F / G, h, w); adds the kernels' own."""
+        """The gradient for every group's features (1, F / G, h, w), added to that of the turns
+        ``before`` group by group, so that no two of all groups live; adds the kernels' own."""
         g, s, turns = self.graph, self.spec, stop - start
         rows, columns = normal.shape[2:]
         kernels = self._kernels(start, stop)
@@ -233,7 +240,8 @@ class HeadLayers(Trunk):
             )
             back = g.mirrored(g.transpose(own, (1, 0, 2, 3)))
             flat = g.reshape(some, (1, turns, rows, columns))
-            pulled.append(g.conv(flat, back, padding=s.kernel // 2))
+            own_part = g.conv(flat, back, padding=s.kernel // 2)
+            pulled.append(own_part if before is None else g.add(before[group], own_part))
         found.kernels.append(g.concat(grads, 1))
         return pulled
 

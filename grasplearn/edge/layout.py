@@ -7,6 +7,8 @@ MANIFEST, WEIGHTS, MODULES = "manifest.json", "weights.safetensors", "modules.sa
 WEIGHTS_KIND, MODULES_KIND, SAMPLES_KIND = "edge weights", "edge modules", "edge samples"
 PREDICT, IMPRINT, CHECK = "predict.onnx", "imprint.onnx", "check.onnx"
 TEACH, TEACH_FIRST, CHAIN = "teach_step.onnx", "teach_first_step.onnx", "chain"
+# Where the 8-bit forms of some of the graphs stand, under the same names.
+EIGHT_BIT = "eight_bit"
 SUPPORT, SUPPORT_CARD = "support", "support.json"
 # A skill's, as ``grasplearn.skill`` has them; a test compares.
 SKILL_KIND, SKILL_WEIGHTS, SKILL_DEMONSTRATION = "skill", "changed.safetensors", "demonstration"
@@ -21,3 +23,14 @@ def step_file(number: int) -> str:
 
 def probe_file(number: int) -> str:
     return f"probe_{number:03}.safetensors"
+
+
+def chain_file(name: str) -> str:
+    """Of one of the chain's graphs: NAME, or NAME.INDEX for a block's own."""
+    return f"{CHAIN}/{name}.onnx"
+
+
+def shared_file(file: str) -> str:
+    """The float graph that a block's own form was made of: without the block's index."""
+    name, *_, ending = file.split(".")
+    return f"{name}.{ending}"

@@ -11,7 +11,7 @@ the marks and the baseline are ours.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -36,12 +36,39 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Event:
+    """A moment at which the live bytes changed.
+
+    Attributes:
+        part: who was at work: the part whose tensors an operation was given last; "" before any.
+        live: bytes above the baseline, just afterwards.
+    """
+
+    part: str
+    live: int
+
+
+@dataclass(frozen=True)
 class MemoryUse:
-    """peak: most live bytes above the baseline; live: bytes left at the end; spans: in between."""
+    """What a measurement found.
+
+    Attributes:
+        peak: most live bytes above the baseline; live: bytes left at the end.
+        spans: in between, where there were marks.
+        events: every change in its order, where parts were named.
+    """
 
     peak: int
     live: int
     spans: tuple[Span, ...] = field(default=())
+    events: tuple[Event, ...] = field(default=())
+
+    def peaks(self) -> dict[str, int]:
+        """Most live bytes while each part was at work, in the order in which they first were."""
+        found: dict[str, int] = {}
+        for event in self.events:
+            found[event.part] = max(found.get(event.part, 0), event.live)
+        return found
 
 
 class MemoryMeter(TorchDispatchMode):
@@ -55,10 +82,23 @@ class MemoryMeter(TorchDispatchMode):
 
     Attributes:
         live, peak: bytes above the baseline, now and at most.
+
+    Args:
+        parts: tensors (weights, as a rule) by the name of the part that works with them. Then every
+            change is kept, with the part at work: the timeline of whatever is called, be it a
+            forward pass or a backward one that autograd runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Mapping[str, Iterable[Tensor]] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # Held, so that no other storage comes to lie at the address of one of them.
+        self._held = {name: list(tensors) for name, tensors in (parts or {}).items()}
+        self._owners = {
+            tensor.untyped_storage()._cdata: name
+            for name, tensors in self._held.items()
+            for tensor in tensors
+        }
+        self._part, self._events = "", list[Event]()
         self.live = self.peak = 0
         self._span_peak = 0
         self._spans: list[Span] = []
@@ -74,14 +114,18 @@ class MemoryMeter(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        for leaf in tree_leaves((args, kwargs)):
+        given = tree_leaves((args, kwargs))
+        for leaf in given:
             self._follow(leaf, baseline=True)
+        if self._owners:
+            self._look_for_part(given)
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             self._follow(leaf, baseline=False)
         # An operation may resize a storage it was given.
-        for leaf in tree_leaves((args, kwargs)):
+        for leaf in given:
             self._follow(leaf, baseline=False)
+        del given
         return result
 
     def mark(self, label: str) -> None:
@@ -91,7 +135,7 @@ class MemoryMeter(TorchDispatchMode):
 
     @property
     def use(self) -> MemoryUse:
-        return MemoryUse(self.peak, self.live, tuple(self._spans))
+        return MemoryUse(self.peak, self.live, tuple(self._spans), tuple(self._events))
 
     def __exit__(
         self,
@@ -101,6 +145,11 @@ class MemoryMeter(TorchDispatchMode):
     ) -> None:
         super().__exit__(kind, value, trace)  # type: ignore[no-untyped-call]
         self._guards.clear()
+
+    def _look_for_part(self, given: list[Any]) -> None:
+        for leaf in given:
+            if isinstance(leaf, Tensor) and not leaf.is_sparse:
+                self._part = self._owners.get(leaf.untyped_storage()._cdata, self._part)
 
     def _follow(self, leaf: Any, baseline: bool) -> None:
         if not isinstance(leaf, Tensor) or leaf.is_sparse:
@@ -129,11 +178,28 @@ class MemoryMeter(TorchDispatchMode):
         self.live += by
         self.peak = max(self.peak, self.live)
         self._span_peak = max(self._span_peak, self.live)
+        if self._owners and by:
+            self._events.append(Event(self._part, self.live))
 
 
 def peak_memory(call: Callable[..., Any], *args: Any, **kwargs: Any) -> MemoryUse:
     """Runs a callable once and returns its memory; its result is dropped within the measurement."""
-    meter = MemoryMeter()
+    return timeline({}, call, *args, **kwargs)
+
+
+def timeline(
+    parts: Mapping[str, Iterable[Tensor]], call: Callable[..., Any], *args: Any, **kwargs: Any
+) -> MemoryUse:
+    """As ``peak_memory``, with every change of the live bytes and the part that was at work.
+
+    Example:
+        blocks = {f"block {i}": b.parameters() for i, b in enumerate(net.blocks)}
+        timeline(blocks, net.predict, pictures).events
+
+    Args:
+        parts: tensors by the name of the part that works with them.
+    """
+    meter = MemoryMeter(parts)
     with meter:
         call(*args, **kwargs)
     return meter.use

@@ -11,6 +11,9 @@ QUALITY, WIDTHS, KERNELS = "quality", "widths", "kernels"
 LOSS, SCALED, SKIPPED = "loss", "scaled", "skipped"
 # The error at the head's input that a step is told, and the one that it found.
 ERROR, NEW_ERROR = "error", "new_error"
+# One sample's normalised features within the head, NORMAL.SAMPLE: an output of the chain's head, so
+# that whoever runs it may lend it memory that lies idle meanwhile.
+NORMAL = "normal"
 # An output that becomes the input of the rest of its name.
 NEW = "new."
 # Of the chain's small graphs: a block's input and output, and the graphs' own names.

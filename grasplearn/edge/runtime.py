@@ -11,7 +11,7 @@ Three settings keep a step's memory low and flat in the net's depth:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +101,17 @@ class Bound:
         """Runs the graph once; returns ``outputs``, which the next run overwrites."""
         self._graph.run_with_iobinding(self._binding)
         return self.outputs
+
+
+# Makes a graph's name, the graph, its inputs and its outputs a ``Bound``.
+Bind = Callable[[str, ort.InferenceSession, Mapping[str, Array], Mapping[str, Array] | None], Bound]
+
+
+def plain(
+    name: str,
+    graph: ort.InferenceSession,
+    own: Mapping[str, Array],
+    into: Mapping[str, Array] | None,
+) -> Bound:
+    """The ``Bind`` that needs no name."""
+    return Bound(graph, own, into)

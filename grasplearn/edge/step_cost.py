@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -28,6 +29,7 @@ from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import CHANNELS, GraspNet, NetSpec
 from grasplearn.nets.head import Target
 from grasplearn.rules.base import LearningRule
+from grasplearn.rules.sgm import SGMs
 
 REFERENCE = "backprop"
 
@@ -91,6 +93,21 @@ def stepper(net: Chain, rule: LearningRule, batch: Batch, seed: int) -> Callable
 
     step()
     return step
+
+
+def parts_of(net: Chain, rule: LearningRule) -> dict[str, list[Tensor]]:
+    """Returns the tensors of every block and of the head by name, in order: what the meter tells
+    who is at work by. A block's gradient module belongs to the block."""
+    last = len(net.blocks)
+    parts: dict[str, list[Tensor]] = {
+        "head" if index == last else f"block {index}": list(net.part(index).parameters())
+        for index in range(last + 1)
+    }
+    modules = getattr(rule, "modules", None)
+    if isinstance(modules, SGMs):
+        for index, module in enumerate(modules):
+            parts[f"block {index}"] += module.parameters()
+    return parts
 
 
 def interleaved(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:

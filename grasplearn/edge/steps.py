@@ -20,6 +20,7 @@ from grasplearn.edge.names import (
     LOSS,
     NEW,
     NEW_ERROR,
+    NORMAL,
     OUT,
     PICTURE,
     PLACE,
@@ -156,7 +157,10 @@ def chain_models(step: Step, notes: Mapping[str, str]) -> dict[str, onnx.ModelPr
     g = Graph(f"{TEACH}_head")
     place, width = _targets(g, step)
     writer = _Writer.of(g, step, {name: name for name in step.shapes if name.startswith("head.")})
-    g.output(NEW_ERROR, writer.head(g.input(H, step.maps), place, width))
+    normals: list[Value] = []
+    g.output(NEW_ERROR, writer.head(g.input(H, step.maps), place, width, normals))
+    for sample, normal in enumerate(normals):
+        g.output(f"{NORMAL}.{sample}", normal)
     writer.count()
     models[f"{TEACH}_head"] = g.model(notes)
     return models
@@ -238,9 +242,11 @@ class _Writer:
     def graph(self) -> Graph:
         return self.layers.graph
 
-    def head(self, h: Value, place: Value, width: Value) -> Value:
+    def head(
+        self, h: Value, place: Value, width: Value, normals: list[Value] | None = None
+    ) -> Value:
         """Writes the head's step and its update; returns the error at its input."""
-        loss, grads, error = self.layers.head_step(h, place, width)
+        loss, grads, error = self.layers.head_step(h, place, width, normals)
         self._update("head", grads)
         self.graph.output(LOSS, loss)
         return error

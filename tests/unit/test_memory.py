@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
 import torch
 
-from grasplearn.edge.memory import MemoryMeter, Span, peak_memory
+from grasplearn.edge.memory import Event, MemoryMeter, Span, peak_memory, timeline
+from grasplearn.edge.step_cost import Size, batch_of, parts_of, stepper
+from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.rules import RULES
 
 KIB = 1024
 
@@ -112,3 +117,46 @@ def test_an_error_inside_leaves_the_meter() -> None:
         floats(1)
         1 / 0  # noqa: B018
     assert peak_memory(floats, 1).peak == KIB
+
+
+def test_a_timeline_tells_who_is_at_work() -> None:
+    a, b = torch.ones(KIB // 4, requires_grad=True), torch.ones(KIB // 4, requires_grad=True)
+
+    def forward() -> torch.Tensor:
+        return (floats(1) * a).exp() * b
+
+    use = timeline({"a": [a], "b": [b]}, forward)
+    # A constant before any part; the product and its exponential, of which autograd keeps the
+    # latter; the second product, of which nothing is left when it is dropped.
+    assert use.events[0] == Event("", KIB)
+    assert [event.part for event in use.events] == sorted(event.part for event in use.events)
+    assert (use.events[-1], use.peaks()["b"]) == (Event("b", 0), use.peak)
+    assert max(event.live for event in use.events) == use.peak
+
+    def both() -> None:
+        torch.autograd.grad(forward().sum(), (a, b))
+
+    order = [event.part for event in timeline({"a": [a], "b": [b]}, both).events]
+    # Backward: autograd meets b again first; a's weight is not read on the way back to a.
+    assert order.index("a") < order.index("b")
+    assert peak_memory(both).events == ()
+
+
+@pytest.mark.parametrize("rule", ["static-sgm", "backprop"])
+def test_blocks_work_in_the_order_of_their_rule(rule: str) -> None:
+    net = GraspNet(NetSpec(width=8, depth=3, features=8, groups=2, turns=8, kernel=3, hidden=4))
+    batch = batch_of(net.spec, Size(1, 32, 1), 0)
+    made = RULES[rule]()
+    parts = parts_of(net, made)
+    assert list(parts) == ["block 0", "block 1", "block 2", "block 3", "head"]
+    use = timeline(parts, stepper(net, made, batch, 0))
+    order = [part for part, _ in groupby(event.part for event in use.events if event.part)]
+    forward = list(parts)
+    if rule == "backprop":
+        assert order[: len(parts)] == forward
+        # The stem's weight is not needed for its own gradient, but that of block 1 is for its.
+        assert order[len(parts) :][:3] == ["block 3", "block 2", "block 1"]
+    else:
+        # A pass that finds the error, and one that updates: both from the first to the last.
+        assert order == [*forward, *forward[:-1]]
+    assert max(use.peaks().values()) == use.peak == peak_memory(stepper(net, made, batch, 0)).peak
