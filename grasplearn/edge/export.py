@@ -110,6 +110,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         modules,
         rule.limit,
         form_of(export.rule_optimizer()),
+        teaching.blocks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -53,7 +53,7 @@ class Step:
         batch: samples; size: pixels along a picture's side.
         modules: tensors of every block's gradient module but the last's, in order.
         limit: how many times the error's size a guess may have (``StaticSGM.limit``).
-        form: of the optimizer.
+        form: of the optimizer. blocks: the blocks' step size / the head's.
     """
 
     spec: NetSpec
@@ -63,6 +63,7 @@ class Step:
     modules: tuple[Mapping[str, NDArray[np.float32]], ...]
     limit: float
     form: Form
+    blocks: float
 
     @property
     def cells(self) -> int:
@@ -211,12 +212,14 @@ class _Writer:
 
     Attributes:
         layers: what the graph's parts are written with; form: of the optimizer.
+        blocks: the blocks' step size / the head's.
         state: the optimizer's tensors, ``kind.weight``; told: what every update is told.
         names: of the weights' inputs and outputs, where they are not the weights' own.
     """
 
     layers: HeadLayers
     form: Form
+    blocks: float
     state: Mapping[str, Value]
     told: Told
     names: Mapping[str, str] = field(default_factory=dict)
@@ -236,7 +239,8 @@ class _Writer:
             for kind in step.form.states
         }
         told = Told(g.input(RATE, ()), g.input(STEP, ()))
-        return _Writer(HeadLayers(g, step.spec, weights), step.form, state, told, names)
+        layers = HeadLayers(g, step.spec, weights)
+        return _Writer(layers, step.form, step.blocks, state, told, names)
 
     @property
     def graph(self) -> Graph:
@@ -296,6 +300,8 @@ class _Writer:
         The last operator on each is elementwise, so that it may be written over the old one.
         """
         g, form = self.graph, self.form
+        scale = 1.0 if prefix == "head" else self.blocks
+        every = replace(self.told, rate=g.mul(self.told.rate, scale))
         fine = self._finite(list(grads.values()))
         self.skipped.append(g.map("Not", fine))
         for short, grad in grads.items():
@@ -304,7 +310,7 @@ class _Writer:
                 continue
             weight, told = self.layers.weights[name], self.names.get(name, name)
             state = {kind: self.state[f"{kind}.{told}"] for kind in form.states}
-            new, kept = form.update(g, grad, weight, state, self.told)
+            new, kept = form.update(g, grad, weight, state, every)
             for kind, value in kept.items():
                 g.output(f"{NEW}{kind}.{told}", g.where(fine, value, state[kind]))
             g.output(f"{NEW}{told}", g.where(fine, new, weight))

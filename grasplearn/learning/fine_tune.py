@@ -32,6 +32,7 @@ class FineTuning:
     Attributes:
         optimizer: of every block and the head; its step size decays on a cosine to ``last`` of it.
         last: step size at the end / at the start.
+        blocks: the blocks' step size / the head's.
         head: factors of the step size by name of the head's parameters; 0 for one that stays as it
             is (the width of the jaws: the demonstration has told it).
         frozen: indices of blocks that stay as they are; ``len(blocks)`` is the head.
@@ -41,6 +42,7 @@ class FineTuning:
 
     optimizer: Optimizer = field(default_factory=Lars)
     last: float = 0.1
+    blocks: float = 1.0
     head: dict[str, float] = field(default_factory=lambda: {"width": 0.0})
     frozen: frozenset[int] = frozenset()
     measure_memory: bool = False
@@ -49,6 +51,8 @@ class FineTuning:
     def __post_init__(self) -> None:
         if not 0 < self.last <= 1:
             raise InvalidValueError(f"last must be in (0, 1], got {self.last}")
+        if not 0 < self.blocks <= 1:
+            raise InvalidValueError(f"blocks must be in (0, 1], got {self.blocks}; or freeze them")
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,7 @@ def fine_tune(
     net = copy.deepcopy(net)
     count = len(net.blocks)
     optimizers = {
-        index: PartOptimizer(
-            net.part(index), settings.optimizer, settings.head if index == count else {}
-        )
+        index: PartOptimizer(net.part(index), settings.optimizer, _factors(net, index, settings))
         for index in range(count + 1)
         if index not in settings.frozen
     }
@@ -143,6 +145,13 @@ def fine_tune(
     return net, Report(
         tuple(losses), seconds, peak, guards, cosines, _warning(losses, guards, count + 1)
     )
+
+
+def _factors(net: Chain, index: int, settings: FineTuning) -> dict[str, float]:
+    """Of the step size, by name of a part's parameters."""
+    if index == len(net.blocks):
+        return settings.head
+    return {name: settings.blocks for name, _ in net.part(index).named_parameters()}
 
 
 @torch.no_grad()

@@ -47,9 +47,9 @@ from grasplearn.types import Demonstration, Grasp, Observation
 
 __all__ = ["LEARNED", "RATES", "Look", "Prediction", "Progress", "Taught", "Teaching", "teach"]
 
-# Step size of every method that fine-tunes; of layer-wise steps only 2.5e-3 to 2e-2 were looked at,
-# by backprop alone, on validation families. benchmarks/rates.py tries each by itself.
-RATES: dict[str, float] = {**dict.fromkeys(RULES, 5e-3), LAST_BLOCK: 5e-3}
+# The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
+# at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
+RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
@@ -63,7 +63,9 @@ class Teaching:
     Attributes:
         method: one of LEARNED.
         steps: of fine-tuning; batch: samples a step.
-        rate: step size; None for the method's own out of RATES.
+        rate: the head's step size; None for the method's own out of RATES. blocks: the blocks'
+            step size / the head's. What tells look-alikes apart is in the features already and
+            only has to be weighed; large steps of the blocks cost more than they brought.
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         doubt: share of them that the imprint must miss before anything is refined: what it already
@@ -83,6 +85,7 @@ class Teaching:
     steps: int = 16
     batch: int = 4
     rate: float | None = None
+    blocks: float = 0.02
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
     probe: int = 23
     doubt: float = 0.2
@@ -100,6 +103,8 @@ class Teaching:
         for name in ("doubt", "rival"):
             if not getattr(self, name) >= 0:
                 raise InvalidValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 < self.blocks <= 1:
+            raise InvalidValueError(f"blocks must be in (0, 1], got {self.blocks}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
 
@@ -287,7 +292,10 @@ def _settings(teaching: Teaching, blocks: int) -> FineTuning:
     frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
     rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
-        optimizer=Lars(rate), frozen=frozenset(frozen), measure_memory=teaching.measure_memory
+        optimizer=Lars(rate),
+        blocks=teaching.blocks,
+        frozen=frozenset(frozen),
+        measure_memory=teaching.measure_memory,
     )
 
 

@@ -95,7 +95,7 @@ def test_steps_are_those_of_torch(
     step = step_of(pretrained, told)
     step = replace(step, form=form_of(optimizer))
     samples, rng = batches(pretrained), np.random.default_rng(0)
-    settings = FineTuning(optimizer=optimizer)
+    settings = FineTuning(optimizer=optimizer, blocks=step.blocks)
     rule = pretrained.rule(method)
     tuned, report = fine_tune(pretrained.net, samples, rule, rng, settings, STEPS)
     own = {n: a.copy() for n, a in arrays(pretrained.net).items()}
@@ -159,7 +159,8 @@ def test_a_guess_beyond_the_limit_is_scaled(pretrained, tmp_path: Path) -> None:
     step = replace(step_of(pretrained, Export("static-sgm", "lars", SIDE, 1)), limit=1e-3)
     batch = batch_of(step.spec, Size(1, SIDE, 1), 0)
     rule = replace(pretrained.rule("static-sgm"), limit=1e-3)
-    tuned, report = fine_tune(pretrained.net, [batch], rule, np.random.default_rng(0), steps=1)
+    settings = FineTuning(blocks=step.blocks)
+    tuned, report = fine_tune(pretrained.net, [batch], rule, np.random.default_rng(0), settings, 1)
     own = {n: a.copy() for n, a in arrays(pretrained.net).items()}
     modules = {f"{i}.{n}": a for i, m in enumerate(step.modules) for n, a in m.items()}
     chain = Chain(saved(chain_models(step, {}), tmp_path / "g"), own, modules, step.form.states)
