@@ -89,7 +89,7 @@ class Teaching:
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
     probe: int = 23
     doubt: float = 0.2
-    rival: float = 0.01
+    rival: float = 0.1
     measure_memory: bool = False
     threads: int = 1
 

@@ -18,6 +18,7 @@ from teaching_kit import tiny_weights
 import grasplearn.policies.taught_cache as taught_cache
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.evaluate import AT_WORK, evaluate
+from grasplearn.learning.teaching import Teaching
 from grasplearn.plan import EvaluationSettings
 from grasplearn.results import RESULTS, SUMMARY, TEACHING, TIME_FIELDS, RowFile, read_rows, row_key
 from grasplearn.statistics import widest
@@ -240,7 +241,11 @@ def test_what_was_taught_in_one_run_is_not_taught_again_in_another(
     a, b = ((out / TEACHING).read_text() for out in (first, second))
     assert a == b
     told = json.loads(a)
-    assert len(told["losses"]) == 24 and told["seconds"] > 0 and told["method"] == "static-sgm"
+    assert (
+        len(told["losses"]) == Teaching().steps
+        and told["seconds"] > 0
+        and told["method"] == "static-sgm"
+    )
     # Other weights, another seed or another demonstration are another teaching.
     tiny_weights(weights, seed=4)
     evaluate(settings, begun(run, tmp_path / "c"))

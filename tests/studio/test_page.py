@@ -15,6 +15,7 @@ from studio_kit import PATIENCE_S, Studio, wait_for
 from teaching_kit import demonstration, table
 
 from grasplearn.files import save_demonstration
+from grasplearn.learning.teaching import Teaching
 from grasplearn.lessons import load_lesson
 from grasplearn.skill import Skill
 from grasplearn.types import Demonstration, wrap_yaw
@@ -120,7 +121,7 @@ def test_by_mouse_teach_watch_try_see_success(page: Any, studio: Studio) -> None
     assert page.get_attribute("#heat-layer", "src") != first
     assert "MiB" in page.text_content("#fig-memory") and " s" in page.text_content("#fig-time")
     skill = Skill.load(saved(studio, "by_mouse"))
-    assert skill.method == "static-sgm" and len(skill.taught.report.losses) == 24
+    assert skill.method == "static-sgm" and len(skill.taught.report.losses) == Teaching().steps
     lesson = load_lesson(saved(studio, "by_mouse") / "demonstration")
     assert lesson.object_id == "hammer_06" and lesson.part == "handle"
 
