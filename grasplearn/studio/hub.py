@@ -82,7 +82,7 @@ class Hub:
             "choices": self._choices,
             "picture": None if self.shown is None else self.shown.told,
             "jobs": queue.told(),
-            "library": self.cards,
+            "skills": self.cards,
         }
 
     @property

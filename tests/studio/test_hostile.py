@@ -294,7 +294,7 @@ def test_a_deleted_skill_is_told_and_comes_back(client: httpx.Client, tiny_studi
     assert client.post(f"/api/trash/{key}/restore").json() == {"name": "fleeting"}
     refused(client.post(f"/api/trash/{key}/restore"), 400)
     assert client.get("/api/skills/fleeting/thumbnail.png").status_code == 200
-    names = [card["name"] for card in client.get("/api/state").json()["library"]]
+    names = [card["name"] for card in client.get("/api/state").json()["skills"]]
     assert "fleeting" in names
 
 

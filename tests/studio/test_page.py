@@ -272,7 +272,7 @@ def test_server_killed_and_restarted(page: Any, studio: Studio) -> None:
     assert not (studio.library / "lost").exists()
     assert page.locator("#queue li").count() == 0
     assert not page.evaluate("studio.state.jobs.some(j => j.kind == 'teach')")
-    names = page.evaluate("studio.state.library.map(c => c.name)")
+    names = page.evaluate("studio.state.skills.map(c => c.name)")
     assert names == sorted(p.parent.name for p in studio.library.glob("*/changed.safetensors"))
 
 

@@ -666,7 +666,7 @@ function trial(job, t) {
 }
 
 function showLibrary() {
-  const cards = state.library;
+  const cards = state.skills;
   $("library-note").textContent = cards.length ? `${cards.length} taught` : "";
   patch($("cards"), cards.length ? cards.map((c) => [`${c.name}@${c.changed}`, () => card(c)])
     : [["none", () => el("li", { className: "none", textContent: "No skill yet. Draw a grasp on the picture and teach it; it will stand here. A .skill file can be dropped too." })]]);
@@ -722,7 +722,7 @@ function showButtons() {
   $("cancel").hidden = !busy;
   $("cancel").disabled = job?.status === "stopping";
   $("undo").disabled = !history.length;
-  const chosen = state?.library.find((c) => c.name === $("skill-a").value);
+  const chosen = state?.skills.find((c) => c.name === $("skill-a").value);
   $("try").disabled = !chosen?.object;
   $("try").title = chosen && !chosen.object ? "It was shown on your own picture, which no simulated object fits: find it on another picture" : "";
   $("find").disabled = !chosen || !state?.picture;
@@ -732,7 +732,7 @@ function showButtons() {
 
 function suggestName() {
   const base = (state?.picture?.object ?? "mine").replace(/_?\d+$/, "") || "skill";
-  const taken = new Set(state?.library.map((c) => c.name));
+  const taken = new Set(state?.skills.map((c) => c.name));
   for (const job of state?.jobs ?? []) if (job.kind === "teach") taken.add(job.title.replace(/^teach /, ""));
   let name = base;
   for (let n = 2; taken.has(name); n++) name = `${base}-${n}`;
