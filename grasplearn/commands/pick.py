@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from grasplearn.commands.own_picture import own_picture
 from grasplearn.config import Pick
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.geometry import invert, project
-from grasplearn.learning.teaching import Prediction
 from grasplearn.lessons import is_complete, load_lesson
 from grasplearn.library import DEMONSTRATION, find_skill
 from grasplearn.policies.learned import one_thread
 from grasplearn.results import to_row
-from grasplearn.show.heat import heat_picture
-from grasplearn.show.overlay import prediction_picture, save_png
-from grasplearn.show.style import Frame, verdict
+from grasplearn.seeing import Seeing
+from grasplearn.show.overlay import save_png
+from grasplearn.show.style import verdict
 from grasplearn.show.table import print_summary
 from grasplearn.skill import Skill
 from grasplearn.statistics import MEAN, rates
@@ -49,16 +47,19 @@ def run(options: Pick) -> None:
 
 
 def _pick_from_picture(options: Pick, skill: Skill, observation: Observation) -> None:
-    prediction = skill.predict(observation)
+    seeing = Seeing(skill)
+    grasp = seeing(observation)
+    assert seeing.prediction is not None
+    confidence = seeing.prediction.confidence
     place = options.out or OUT / options.name
     place = place if place.suffix == ".png" else place / OVERLAY
-    caption = f"{options.name}, confidence {prediction.confidence:.2f}"
-    save_png(place, _picture(observation, prediction, caption))
+    caption = f"{options.name}, confidence {confidence:.2f}"
+    save_png(place, seeing.picture(caption=caption))
     figures = {
         "skill": options.name,
         "method": skill.method,
-        "confidence": prediction.confidence,
-        **_frames(observation, prediction.grasp),
+        "confidence": confidence,
+        **_frames(observation, grasp),
         "overlay": str(place),
     }
     print(json.dumps(figures, indent=2))
@@ -149,39 +150,16 @@ def _hold_trials(
             seed = trial_seed(options.seed, options.tier, lesson.object_id, 0, trial)
             scene = trial_scene(world, lesson, options.tier, others, seed)
             spec = TrialSpec(skill.method, options.tier, lesson.object_id, 0, trial, seed)
-            seeing = _Seeing(skill)
+            seeing = Seeing(skill)
             watch = film.watch if film else ignore
             result = run_trial(world, lesson, scene, seeing, spec, skill.taught.seconds, watch)
             results.append(result)
-            save_png(pictures / f"trial-{trial + 1:02d}.png", seeing.picture(result))
+            save_png(
+                pictures / f"trial-{trial + 1:02d}.png",
+                caption = f"trial {trial + 1}: {verdict(result).label}"
+                save_png(pictures / f"trial-{trial + 1:02d}.png", seeing.picture(caption=caption))
+            )
             if film:
                 film.end_column(world, result)
                 film.end_trial()
         report("trials", options.trials, options.trials)
-
-
-@dataclass
-class _Seeing:
-    """The skill as a grasper that remembers what it saw and said, for one picture."""
-
-    skill: Skill
-    observation: Observation | None = None
-    prediction: Prediction | None = None
-
-    def __call__(self, observation: Observation) -> Grasp:
-        self.observation = observation
-        self.prediction = self.skill.predict(observation)
-        return self.prediction.grasp
-
-    def picture(self, result: TrialResult) -> Frame:
-        assert self.observation is not None
-        caption = f"trial {result.trial + 1}: {verdict(result).label}"
-        return _picture(self.observation, self.prediction, caption)
-
-
-def _picture(observation: Observation, prediction: Prediction | None, caption: str) -> Frame:
-    if prediction is None:
-        return prediction_picture(observation, None, caption=caption)
-    return heat_picture(
-        observation, prediction.quality, predicted=prediction.grasp, caption=caption
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import numpy as np
 
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.film import SPEED, Film
-from grasplearn.learning.teaching import Prediction
 from grasplearn.lessons import is_complete, load_lesson
 from grasplearn.library import DEMONSTRATION
 from grasplearn.results import to_row, versions
-from grasplearn.show.heat import heat_picture
-from grasplearn.show.overlay import demonstration_picture, depth_picture, prediction_picture
+from grasplearn.seeing import Seeing
+from grasplearn.show.overlay import demonstration_picture, depth_picture
 from grasplearn.show.page import DemoPage, Figure, TrialPicture, write_page
 from grasplearn.show.style import Frame, verdict
 from grasplearn.sim.judge import correct_grasp
@@ -28,7 +26,7 @@ from grasplearn.statistics import MEAN, rates, wilson
 from grasplearn.studio.table import Table, encoded
 from grasplearn.tiers import TIERS
 from grasplearn.trial import run_trial, trial_scene, trial_seed
-from grasplearn.types import Grasp, Lesson, Observation, TrialResult, TrialSpec
+from grasplearn.types import Grasp, Lesson, TrialResult, TrialSpec
 
 VIDEO, REPORT = "trials.mp4", "report.html"
 # So many runs stay on disk.
@@ -104,7 +102,7 @@ class Trying:
                 for name in names:
                     self._told(f"{name}, trial {trial + 1} of {trials}", total)
                     spec = TrialSpec(name, tier, self.first.object_id, 0, trial, number)
-                    seeing = _Seeing(self.skills[name])
+                    seeing = Seeing(self.skills[name])
 
                     def watch(world: World, phase: str) -> None:
                         self._check()
@@ -137,8 +135,10 @@ class Trying:
 
     _held = False
 
-    def _keep(self, result: TrialResult, seeing: _Seeing, correct: Grasp | None) -> None:
-        picture = seeing.picture(correct)
+    def _keep(self, result: TrialResult, seeing: Seeing, correct: Grasp | None) -> None:
+        whole = seeing.picture(correct, side=PICTURE_SIDE)
+        size = (PICTURE_SIDE, PICTURE_SIDE)
+        picture = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
         file = f"trial-{result.trial + 1:02d}-{list(self.skills).index(result.method) + 1}.webp"
         (self.out / file).write_bytes(encoded(picture, ".webp"))
         self.results.append(result)
@@ -214,36 +214,6 @@ class Trying:
             ),
         )
         write_page(page, self.out / REPORT)
-
-
-@dataclass
-class _Seeing:
-    """A skill as a grasper that remembers what it saw and said, for one picture."""
-
-    skill: Skill
-    observation: Observation | None = None
-    prediction: Prediction | None = None
-
-    def __call__(self, observation: Observation) -> Grasp:
-        self.observation = observation
-        self.prediction = self.skill.predict(observation)
-        return self.prediction.grasp
-
-    def picture(self, correct: Grasp | None) -> Frame:
-        assert self.observation is not None
-        if self.prediction is None:
-            picture = prediction_picture(self.observation, None, correct, None, PICTURE_SIDE)
-        else:
-            picture = heat_picture(
-                self.observation,
-                self.prediction.quality,
-                shown=correct,
-                predicted=self.prediction.grasp,
-                caption=None,
-                side=PICTURE_SIDE,
-            )
-        size = (PICTURE_SIDE, PICTURE_SIDE)
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _lesson(name: str, folder: Path) -> Lesson:

@@ -50,7 +50,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lessons",
         "env",
     ),
-    ("show", "studio", "skill", "library", "film"),
+    ("show", "studio", "skill", "library", "film", "seeing"),
     ("cli", "commands", "__main__"),
 )
 # The public API gathers from all floors.
