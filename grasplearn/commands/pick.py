@@ -154,11 +154,8 @@ def _hold_trials(
             watch = film.watch if film else ignore
             result = run_trial(world, lesson, scene, seeing, spec, skill.taught.seconds, watch)
             results.append(result)
-            save_png(
-                pictures / f"trial-{trial + 1:02d}.png",
-                caption = f"trial {trial + 1}: {verdict(result).label}"
-                save_png(pictures / f"trial-{trial + 1:02d}.png", seeing.picture(caption=caption))
-            )
+            caption = f"trial {trial + 1}: {verdict(result).label}"
+            save_png(pictures / f"trial-{trial + 1:02d}.png", seeing.picture(caption=caption))
             if film:
                 film.end_column(world, result)
                 film.end_trial()
