@@ -19,7 +19,8 @@ from grasplearn.edge.eight_bit import write_eight_bit
 from grasplearn.edge.export import Export, write_export, write_support
 from grasplearn.files import load_demonstration, save_demonstration
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import Taught, teach
+from grasplearn.learning.taught import Taught
+from grasplearn.learning.teaching import teach
 from grasplearn.types import Demonstration, Grasp, Observation
 
 # What an entered method is not told, the environment tells.

@@ -26,7 +26,8 @@ from grasplearn.evaluate import make_lesson
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.methods import IMPRINT, LEARNED, UNTAUGHT
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import RATES, Taught, Teaching, teach
+from grasplearn.learning.taught import Taught
+from grasplearn.learning.teaching import RATES, Teaching, teach
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
 from grasplearn.sim.judge import judge

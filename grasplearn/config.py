@@ -25,7 +25,7 @@ from grasplearn.config_common import (
     OptionalName,
 )
 from grasplearn.config_evaluation import Benchmark, Episodes, Evaluate, Report
-from grasplearn.config_training import MetaTrain, Pretrain, Render
+from grasplearn.config_training import MetaTrain, Pretrain, Render, TrainVerifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +248,7 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "studio": Studio,
     "render": Render,
     "pretrain": Pretrain,
+    "train-verifier": TrainVerifier,
     "meta-train": MetaTrain,
     "bench": Bench,
     "export": Export,

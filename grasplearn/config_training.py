@@ -95,6 +95,41 @@ class Pretrain(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainVerifier(Common):
+    """Train the second look at what given weights propose; goes on where it was stopped.
+
+    Example: grasplearn train-verifier --weights out/weights.safetensors --families out/train
+    """
+
+    weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/weights.safetensors"
+    """For which weights: a name or a file."""
+    families: Folder = Path("out/families")
+    """What to train on, as 'grasplearn render' makes it."""
+    validation: OptionalFolder = None
+    """Families of validation objects to look at meanwhile."""
+    cases: Count = 4800
+    """Demonstrations with questions that are drawn, beside --out."""
+    questions: Count = 5
+    """Scenes a case."""
+    steps: Count = 6000
+    """Optimizer steps."""
+    batch: Count = 6
+    """Cases a step."""
+    rate: float = 1e-3
+    """Adam's step size."""
+    check_every: Count = 500
+    """Steps between checkpoints."""
+    threads: OptionalCount = None
+    """Processor threads; torch's own choice by default."""
+    workers: Count = 0
+    """Processes that draw the cases, beside this one."""
+    log: OptionalFolder = None
+    """Write TensorBoard logs into this folder (needs the extra 'train')."""
+    out: Annotated[Path, arg(metavar="FILE")] = Path("out/verified.safetensors")
+    """Where the weights go, the verifier with them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MetaTrain(Common):
     """Meta-train a rule's synthetic gradient modules for given weights.
 

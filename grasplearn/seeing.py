@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grasplearn.learning.teaching import Prediction
+from grasplearn.learning.taught import Prediction
 from grasplearn.show.heat import heat_picture
 from grasplearn.show.overlay import SIDE, prediction_picture
 from grasplearn.show.style import Frame

@@ -36,7 +36,8 @@ from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.fine_tune import Report, Watch
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import Look, Prediction, Taught, Teaching, teach
+from grasplearn.learning.taught import Prediction, Taught
+from grasplearn.learning.teaching import Look, Teaching, teach, verifier_of
 from grasplearn.lessons import save_lesson
 from grasplearn.library import (
     DEMONSTRATION,
@@ -203,19 +204,21 @@ class Skill:
                     f"{folder / DEMONSTRATION} is not what this skill was taught; teach it again"
                 )
             name, digest = str(card["weights"]["name"]), str(card["weights"]["digest"])
-            net = copy.deepcopy(_base(folder, name, digest, weights).net)
+            base = _base(folder, name, digest, weights)
+            net, teaching = copy.deepcopy(base.net), _teaching(card["teaching"])
             fill(net, {**net.state_dict(), **changed}, folder / WEIGHTS)
             taught = Taught(
                 net,
                 demonstration.grasp.yaw,
                 demonstration,
-                _teaching(card["teaching"]),
+                teaching,
                 None if card["fine_tuning"] is None else _report(card["fine_tuning"]),
                 str(card["kept"]),
                 None if card["probe_loss"] is None else _pair(card["probe_loss"]),
                 None if card["missed"] is None else float(card["missed"]),
                 str(card["warning"]),
                 float(card["seconds"]),
+                verifier_of(teaching.method, base),
             )
             return cls(taught, changed, name, digest, int(card["seed"]), dict(card["versions"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ thing itself, in other colours or another size, makes its own look-alike.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -64,7 +64,15 @@ def _kept(places: Array, lost: NDArray[np.bool_]) -> Array:
 def stranger(view: View, rng: np.random.Generator) -> View:
     """Returns another object's scene laid down anyhow; it has no right places."""
     hue = rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else 0.0
-    return _laid(view, rng, hue, 1.0)
+    return laid(view, Twin(hue, 1.0), rng)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """In what a look-alike differs: its colours, turned by ``hue`` (rad), or its size."""
+
+    hue: float
+    scale: float
 
 
 def look_alike(view: View, grasp: int, rng: np.random.Generator) -> View:
@@ -73,12 +81,14 @@ def look_alike(view: View, grasp: int, rng: np.random.Generator) -> View:
     Args:
         grasp: which of the view's places tell where the object is.
     """
-    hue, scale = 0.0, 1.0
+    return laid(view, twin(view, grasp, rng), rng)
+
+
+def twin(view: View, grasp: int, rng: np.random.Generator) -> Twin:
+    """Draws clearly other colours, of an object that has any, or another size."""
     if _is_colorful(view, view.places[grasp]) and rng.random() < 0.6:
-        hue = float(rng.choice([-1, 1]) * rng.uniform(LEAST_HUE, np.pi))
-    else:
-        scale = float(rng.uniform(*(SMALLER if rng.random() < 0.5 else LARGER)))
-    return _laid(view, rng, hue, scale)
+        return Twin(float(rng.choice([-1, 1]) * rng.uniform(LEAST_HUE, np.pi)), 1.0)
+    return Twin(0.0, float(rng.uniform(*(SMALLER if rng.random() < 0.5 else LARGER))))
 
 
 def _is_colorful(view: View, places: Array) -> bool:
@@ -88,25 +98,26 @@ def _is_colorful(view: View, places: Array) -> bool:
     return bool((around.max(2) - around.min(2)).mean() > COLORFUL)
 
 
-def _laid(view: View, rng: np.random.Generator, hue: float, scale: float) -> View:
-    """Turns, mirrors and moves a whole scene; what comes from outside of it is unknown."""
+def laid(view: View, other: Twin, rng: np.random.Generator) -> View:
+    """Makes a whole scene a twin's; turns, mirrors and moves it; what is outside is unknown."""
     side = len(view.height)
     middle = (side - 1) / 2
     angle, mirror = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
-    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    c, s = other.scale * np.cos(angle), other.scale * np.sin(angle)
     linear = np.array([[c, -s], [s, c]]) * [mirror, 1.0]
     to = middle + rng.uniform(-side / 6, side / 6, 2)
     M = np.column_stack([linear, to - linear @ [middle, middle]])
     picture = view.picture
-    if hue:
-        turned = picture @ hue_rotation(hue).astype(np.float32).T
+    if other.hue:
+        turned = picture @ hue_rotation(other.hue).astype(np.float32).T
         picture = np.clip(turned, 0, 255).astype(np.uint8)
     size = (side, side)
     known = cv2.warpAffine(view.known.astype(np.uint8), M, size, flags=cv2.INTER_NEAREST)
     return replace(
         view,
         picture=np.asarray(cv2.warpAffine(picture, M, size), np.uint8),
-        height=np.float32(scale) * cv2.warpAffine(view.height, M, size, flags=cv2.INTER_NEAREST),
+        height=np.float32(other.scale)
+        * cv2.warpAffine(view.height, M, size, flags=cv2.INTER_NEAREST),
         known=known > 0,
         places=tuple(places[:0] for places in view.places),
     )

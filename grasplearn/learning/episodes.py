@@ -92,13 +92,7 @@ def draw_episode(
         FileFormatError: see ``load_family``.
     """
     family = changed(load_family(path), rng, settings)
-    options = [
-        (scene, k)
-        for scene in range(family.plain)
-        for k, places in enumerate(family.views[scene].places)
-        if len(places) and any(len(v.places[k]) for i, v in enumerate(family.views) if i != scene)
-    ]
-    shown, k = options[int(rng.integers(len(options)))]
+    shown, k = choose(family, rng)
     demonstration = family.views[shown]
     u, v, yaw = demonstration.places[k][int(rng.integers(len(demonstration.places[k])))]
     view = demonstration.heightmap()
@@ -112,7 +106,7 @@ def draw_episode(
     asked = [left[i] for i in rng.permutation(len(left))[: settings.questions]]
     seen = [family.views[i] for i in asked]
     if settings.composed:
-        strangers = _strangers(family, others, rng)
+        strangers = strangers_of(family, others, rng)
         seen = [_crowded(view, family, k, strangers, rng, settings.composed) for view in seen]
     questions = [_question(view, k, yaw, rng, settings.side) for view in seen]
     places = [[Place(*p) for p in found] for _, found in questions]
@@ -131,7 +125,24 @@ def draw_episode(
     )
 
 
-def _strangers(family: Views, others: Sequence[Path], rng: np.random.Generator) -> tuple[View, ...]:
+def choose(family: Views, rng: np.random.Generator) -> tuple[int, int]:
+    """Draws which scene demonstrates which grasp; another scene shows it too.
+
+    Raises:
+        IndexError: none can.
+    """
+    options = [
+        (scene, k)
+        for scene in range(family.plain)
+        for k, places in enumerate(family.views[scene].places)
+        if len(places) and any(len(v.places[k]) for i, v in enumerate(family.views) if i != scene)
+    ]
+    return options[int(rng.integers(len(options)))]
+
+
+def strangers_of(
+    family: Views, others: Sequence[Path], rng: np.random.Generator
+) -> tuple[View, ...]:
     """Returns the plain scenes of a family of another category, or none."""
     if not others:
         return ()

@@ -36,10 +36,12 @@ class Likeness:
     Attributes:
         equals: the thing's other right places, as offsets (u, v, turn) from the shown one.
         rival: probability of the best place off the thing / of the shown one, at most 1.
+        rival_place: where that is; None where there is nothing but the thing.
     """
 
     equals: tuple[Place, ...]
     rival: float
+    rival_place: Place | None
 
 
 def likeness(net: GraspNet, view: Heightmap, thing: CutOut, shown: Place) -> Likeness:
@@ -53,8 +55,9 @@ def likeness(net: GraspNet, view: Heightmap, thing: CutOut, shown: Place) -> Lik
     stride = net.spec.stride
     x, y = (round((q - (stride - 1) / 2) / stride) for q in (shown.u, shown.v))
     own = float(quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max())
-    elsewhere = quality.amax(0)[~_cells_of(thing, shown, view.side, stride)]
-    rival = math.exp(min(float(elsewhere.max()) - own, 0.0)) if len(elsewhere) else 0.0
+    elsewhere = quality.masked_fill(_cells_of(thing, shown, view.side, stride), -math.inf)
+    best = float(elsewhere.max())
+    rivals = good_places(elsewhere, stride, best, 1) if math.isfinite(best) else []
     found = []
     for place in good_places(quality, stride, own + math.log(AS_PROBABLE), MOST):
         offset = Place(place.u - shown.u, place.v - shown.v, place.turn)
@@ -62,7 +65,8 @@ def likeness(net: GraspNet, view: Heightmap, thing: CutOut, shown: Place) -> Lik
         is_shown = math.hypot(offset.u, offset.v) < 2 * stride and abs(turn) < math.pi / 8
         if not is_shown and _is_on(thing, offset):
             found.append(offset)
-    return Likeness(tuple(found), rival)
+    rival = math.exp(min(best - own, 0.0))
+    return Likeness(tuple(found), rival, rivals[0] if rivals else None)
 
 
 def _cells_of(thing: CutOut, shown: Place, side: int, stride: int) -> Tensor:

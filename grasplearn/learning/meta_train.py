@@ -162,6 +162,7 @@ def meta_train(
         net,
         {**pretrained.modules, settings.rule: modules},
         {**pretrained.card, "meta_training": trainings},
+        verifier=pretrained.verifier,
     )
     save_pretrained(out, made)
     return made

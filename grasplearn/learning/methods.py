@@ -8,8 +8,10 @@ from grasplearn.rules import RULES
 LAST_BLOCK = "last-block"
 # The demonstration imprinted into the head and nothing else.
 IMPRINT = "imprint"
+# The same without the verifier's second look, to see what that adds.
+UNVERIFIED = "imprint-unverified"
 # The pre-trained net as it was loaded: it has not seen the demonstration.
 UNTAUGHT = "untaught"
 
 # In the order of the tables: imprinted and fine-tuned by each rule, then those that do less.
-LEARNED = (*RULES, LAST_BLOCK, IMPRINT, UNTAUGHT)
+LEARNED = (*RULES, LAST_BLOCK, IMPRINT, UNVERIFIED, UNTAUGHT)

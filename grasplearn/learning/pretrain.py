@@ -121,7 +121,7 @@ def pretrain(
         batch_size=None,
         sampler=range(done, settings.steps),
         num_workers=settings.workers,
-        worker_init_fn=_deaf_to_interrupts,
+        worker_init_fn=deaf_to_interrupts,
     )
     for step, episodes in zip(range(done, settings.steps), drawn, strict=True):
         for group in optimizer.param_groups:
@@ -183,7 +183,8 @@ class _Episodes(Dataset[list[Episode]]):
         ]
 
 
-def _deaf_to_interrupts(worker: int) -> None:
+def deaf_to_interrupts(worker: int) -> None:
+    """Prepares a process that draws for another one."""
     # Ctrl-C is for the process that trains, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """What teaching starts from: a pre-trained net and, for the rules that need them, its modules.
 
-One safetensors file holds both, under ``net.*`` and ``<rule>.*``, with a card that tells the data,
-the settings and the command that made them.
+One safetensors file holds all, under ``net.*``, ``<rule>.*`` and ``verifier.*``, with a card that
+tells the data, the settings and the command that made them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
 from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.verifier import Verifier
 from grasplearn.nets.weights import fill, load_tensors, save_tensors
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
@@ -27,7 +28,7 @@ from grasplearn.rules.static_sgm import StaticSGM
 KIND = "pretrained"
 # Whose static modules the live ones start from.
 WARM = "static-sgm"
-NET = "net"
+NET, VERIFIER = "net", "verifier"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,14 @@ class Pretrained:
         modules: static synthetic gradient modules by the rule that uses them.
         card: JSON values: data, split, settings, seed, command, figures.
         digest: of all tensors; it names these weights in every result.
+        verifier: takes a second look at what the net proposes; trained for this very net.
     """
 
     net: GraspNet
     modules: Mapping[str, SGMs] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    verifier: Verifier | None = None
 
     def deeper(self, times: int) -> Pretrained:
         """Returns the same net with ``times`` as many residual blocks, fresh weights and untrained
@@ -120,14 +123,25 @@ def load_pretrained(weights: str = "shipped") -> Pretrained:
             name: SGMs(net.spec.width, net.spec.depth, inner)
             for name, inner in card["modules"].items()
         }
+        shape = card.get("verifier")
+        verifier = None if shape is None else Verifier(**shape)
     except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
         raise FileFormatError(f"{path} does not say which net it is for ({error!r})") from error
-    for name, module in {NET: net, **modules}.items():
+    everything = _parts(net, modules, verifier)
+    for name, module in everything.items():
         start = f"{name}."
         own = {n[len(start) :]: t for n, t in tensors.items() if n.startswith(start)}
         fill(module, own, path)
         module.requires_grad_(name == NET)
-    return Pretrained(net, modules, card, card["digest"])
+    return Pretrained(net, modules, card, card["digest"], verifier)
+
+
+def _parts(
+    net: GraspNet, modules: Mapping[str, SGMs], verifier: Verifier | None
+) -> dict[str, torch.nn.Module]:
+    """All that has tensors, by what stands before their names."""
+    parts: dict[str, torch.nn.Module] = {NET: net, **modules}
+    return parts if verifier is None else {**parts, VERIFIER: verifier}
 
 
 def save_pretrained(path: str | Path, pretrained: Pretrained) -> None:
@@ -136,7 +150,8 @@ def save_pretrained(path: str | Path, pretrained: Pretrained) -> None:
     Raises:
         InvalidValueError: a weight is not finite, or the file cannot be written.
     """
-    everything: dict[str, torch.nn.Module] = {NET: pretrained.net, **pretrained.modules}
+    verifier = pretrained.verifier
+    everything = _parts(pretrained.net, pretrained.modules, verifier)
     tensors = {
         f"{name}.{key}": tensor
         for name, module in everything.items()
@@ -146,5 +161,6 @@ def save_pretrained(path: str | Path, pretrained: Pretrained) -> None:
         **pretrained.card,
         "spec": asdict(pretrained.net.spec),
         "modules": {name: module.inner for name, module in pretrained.modules.items()},
+        "verifier": None if verifier is None else verifier.shape,
     }
     save_tensors(path, KIND, tensors, card)

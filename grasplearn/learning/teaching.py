@@ -15,37 +15,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.cutout import take_apart
-from grasplearn.learning.fine_tune import After, FineTuning, Report, Watch, fine_tune
+from grasplearn.learning.fine_tune import After, FineTuning, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.likeness import likeness
-from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
+from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT, UNVERIFIED
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import Probe, shown_batch
+from grasplearn.learning.taught import Taught
 from grasplearn.learning.threads import threads
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import (
-    best_place,
-    decode,
-    encode,
     imprint,
     place_of,
-    quality_map,
 )
 from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.verifier import Verifier
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
-from grasplearn.types import Demonstration, Grasp, Observation
+from grasplearn.types import Demonstration, Grasp
 
-__all__ = ["LEARNED", "RATES", "Look", "Prediction", "Progress", "Taught", "Teaching", "teach"]
+__all__ = ["LEARNED", "RATES", "Look", "Progress", "Teaching", "teach"]
 
 # The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
 # at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
@@ -107,65 +104,6 @@ class Teaching:
             raise InvalidValueError(f"blocks must be in (0, 1], got {self.blocks}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a taught net says about a picture.
-
-    Attributes:
-        grasp: the best one.
-        quality: (h, w) float32, per cell of the heightmap the probability that the demonstrated
-            spot is there; sums to 1.
-        confidence: the probability around the best place, in [0, 1].
-    """
-
-    grasp: Grasp
-    quality: NDArray[np.float32]
-    confidence: float
-
-
-@dataclass(frozen=True, eq=False)
-class Taught:
-    """What teaching makes of a net.
-
-    Attributes:
-        net: the taught one.
-        demonstrated_yaw: rad, of the shown grasp; predicted turns are counted from it.
-        demonstration, teaching: what it was made with.
-        report: of fine-tuning; None where nothing was fine-tuned.
-        kept: which weights won: REFINED, IMPRINT or UNTAUGHT.
-        probe_loss: the imprint's and the refined net's on the probe; None without fine-tuning.
-        missed: share of the probe in which the imprint misses the spot; None for methods that never
-            fine-tune.
-        warning: what a person should know, or nothing.
-        seconds: wall time of teaching, checks included.
-    """
-
-    net: GraspNet
-    demonstrated_yaw: float
-    demonstration: Demonstration
-    teaching: Teaching
-    report: Report | None
-    kept: str
-    probe_loss: tuple[float, float] | None
-    missed: float | None
-    warning: str
-    seconds: float
-
-    def predict(self, observation: Observation) -> Prediction:
-        """Finds the demonstrated spot in a picture.
-
-        Raises:
-            NoGraspError: nothing stands on the table, or the net's maps are not finite.
-            InvalidValueError: the picture does not show the workspace.
-        """
-        view = heightmap(observation)
-        picture = encode(view).to(next(self.net.parameters()))
-        maps = self.net.predict(picture[None])
-        grasp = decode(maps, view, self.demonstrated_yaw)
-        _, confidence = best_place(maps.quality[0], self.net.spec.stride)
-        return Prediction(grasp, quality_map(maps).cpu().numpy(), confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,6 +210,7 @@ def _teach(
         missed,
         "; ".join(w for w in warnings if w),
         time.perf_counter() - start,
+        verifier_of(teaching.method, pretrained),
     )
 
 
@@ -283,9 +222,14 @@ def _after(look: Look | None, steps: int) -> After[GraspNet] | None:
 
 def _rule(method: str, pretrained: Pretrained) -> LearningRule | None:
     """What fine-tunes, or None where nothing is."""
-    if method in (IMPRINT, UNTAUGHT):
+    if method in (IMPRINT, UNVERIFIED, UNTAUGHT):
         return None
     return LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
+
+
+def verifier_of(method: str, pretrained: Pretrained) -> Verifier | None:
+    """What takes a second look for a method; the untaught net must know no demonstration."""
+    return None if method in (UNTAUGHT, UNVERIFIED) else pretrained.verifier
 
 
 def _settings(teaching: Teaching, blocks: int) -> FineTuning:

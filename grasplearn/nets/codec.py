@@ -103,10 +103,10 @@ def patches(picture: Tensor, place: Place, spec: NetSpec) -> Tensor:
     """Returns (turns, 5, S, S): the demonstration turned step by step about the shown grasp.
 
     Args:
-        picture: (5, N, N) from ``encode``; place: of the grasp in it.
+        picture: (5, N, N) from ``encode``; place: of the grasp in it. Its turn is undone first.
     """
     side = spec.patch_cells * spec.stride
-    turns = torch.arange(spec.turns, dtype=torch.float64) * (2 * math.pi / spec.turns)
+    turns = torch.arange(spec.turns, dtype=torch.float64) * (2 * math.pi / spec.turns) - place.turn
     to_source = turned_about(place, turns, (side - 1) / 2).to(picture.device)
     return warp(picture, to_source, side)
 
@@ -159,35 +159,46 @@ def best_place(quality: Tensor, stride: int) -> tuple[Place, float]:
     is often shared by several cells, where a chance likeness has one. The place is the mean over
     it, weighted with the probabilities there.
     """
-    probability = _probability(quality)
+    probability = probability_of(quality)
     ring = torch.cat([probability[-1:], probability, probability[:1]])[None, None]
     shared = F.avg_pool3d(F.pad(ring, (1, 1, 1, 1)), 3, 1)[0, 0]
-    return _around(probability, int(shared.argmax()), stride)
+    return around(probability, _cell(int(shared.argmax()), shared), stride)
 
 
 def good_places(quality: Tensor, stride: int, least: float, most: int) -> list[Place]:
     """Returns the peaks of (R, h, w) logits from ``least`` on, at most so many, best first."""
+    probability = probability_of(quality)
+    return [around(probability, cell, stride)[0] for cell in peaks(quality, least, most)]
+
+
+def peaks(quality: Tensor, least: float, most: int) -> list[tuple[int, int, int]]:
+    """Returns the turn, row and column of the peaks of (R, h, w) logits; see ``good_places``."""
     flat = quality.double().cpu()
     ring = torch.cat([flat[-1:], flat, flat[:1]])[None, None]
     highest = F.max_pool3d(F.pad(ring, (1, 1, 1, 1), value=-math.inf), 3, 1)[0, 0]
-    peaks = torch.nonzero(((flat >= highest) & (flat >= least)).flatten())[:, 0]
-    best = peaks[flat.flatten()[peaks].argsort(descending=True)][:most]
-    probability = _probability(quality)
-    return [_around(probability, int(peak), stride)[0] for peak in best]
+    found = torch.nonzero(((flat >= highest) & (flat >= least)).flatten())[:, 0]
+    best = found[flat.flatten()[found].argsort(descending=True)][:most]
+    return [_cell(int(index), flat) for index in best]
 
 
-def _probability(quality: Tensor) -> Tensor:
+def probability_of(quality: Tensor) -> Tensor:
     """Returns what (R, h, w) logits say of every place, in double precision; sums to 1."""
     flat = quality.double().cpu()
     return torch.exp(flat - flat.logsumexp((0, 1, 2)))
 
 
-def _around(probability: Tensor, peak: int, stride: int) -> tuple[Place, float]:
-    """Returns the mean place around a cell of (R, h, w), and the probability there."""
-    turns, height, width = probability.shape
-    r, y, x = peak // (height * width), peak // width % height, peak % width
-    ys = torch.arange(max(y - 1, 0), min(y + 2, height))
-    xs = torch.arange(max(x - 1, 0), min(x + 2, width))
+def _cell(index: int, volume: Tensor) -> tuple[int, int, int]:
+    _, height, width = volume.shape
+    return index // (height * width), index // width % height, index % width
+
+
+def around(probability: Tensor, cell: tuple[int, int, int], stride: int) -> tuple[Place, float]:
+    """Returns the mean place around a cell (turn, row, column) of (R, h, w), and the probability
+    there."""
+    r, y, x = cell
+    turns = len(probability)
+    ys = torch.arange(max(y - 1, 0), min(y + 2, probability.shape[1]))
+    xs = torch.arange(max(x - 1, 0), min(x + 2, probability.shape[2]))
     rs = torch.arange(r - 1, r + 2)
     window = probability[rs % turns][:, ys][:, :, xs]
     share = window / window.sum()

@@ -191,6 +191,12 @@ class ImprintedHead(Head):
         assert total is not None
         return mix(self.project.T, total)
 
+    def normalised(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the features (B, F, h, w) that are correlated, their groups of length up to 1,
+        and the log of each group's length before that, softened (B, G, h, w)."""
+        normal, inverse = self._normal(features)
+        return normal, -inverse[:, :, 0].log()
+
     def _pieces(self, normal: Tensor) -> Iterator[tuple[slice, slice]]:
         """Yields samples and turns that are worked through together: few, but all on a GPU."""
         samples, turns = (len(normal), self.turns) if normal.is_cuda else (1, self.turns_at_once)

@@ -20,7 +20,7 @@ from grasplearn.types import Demonstration, Grasp, Observation
 
 if TYPE_CHECKING:
     from grasplearn.learning.pretrained import Pretrained
-    from grasplearn.learning.teaching import Taught
+    from grasplearn.learning.taught import Taught
 
 SHIPPED = "shipped"
 

@@ -14,7 +14,8 @@ import joblib
 import platformdirs
 
 from grasplearn.learning.pretrained import Pretrained
-from grasplearn.learning.teaching import Taught, Teaching, teach
+from grasplearn.learning.taught import Taught
+from grasplearn.learning.teaching import Teaching, teach
 from grasplearn.types import Demonstration
 
 # The longest unused are forgotten beyond this; one taught net takes about 1 MB.

@@ -16,6 +16,7 @@ NOTES = {
     "fixed-point": "the same in integers alone, 16-bit weights and 8-bit activations",
     "last-block": "imprinted, then fine-tuned in its head and last block alone",
     "imprint": "the demonstration becomes the net's last kernels; nothing is fine-tuned",
+    "imprint-unverified": "the same without a second look at the best places",
     "untaught": "the same net before it saw the demonstration",
     "scripted": "knows where everything lies and repeats the shown grasp: the ceiling",
     "template": "looks for the shown spot in the picture, at every place and angle",
@@ -38,5 +39,6 @@ COSTS = {
     "fixed-point": "2 forward passes a direction, in integers; memory flat in depth",
     "last-block": "1 forward pass and one block backwards a step; memory flat in depth",
     "imprint": "milliseconds, once; no steps, no more memory than predicting",
+    "imprint-unverified": "milliseconds, once; no steps, no more memory than predicting",
     "untaught": "nothing: it is not taught at all",
 }

@@ -13,6 +13,7 @@ from grasplearn.cli import run
 from grasplearn.learning.pretrained import load_pretrained
 
 QUICK = ("--steps", "2", "--side", "96", "--questions", "2", "--width", "8", "--depth", "2")
+VERIFIER = ("--cases", "3", "--questions", "2", "--steps", "2", "--batch", "2")
 META = ("--tasks", "1", "--steps", "2", "--batch", "2", "--side", "64")
 
 
@@ -24,10 +25,14 @@ def test_from_families_to_weights_with_modules(
     chosen = ["--families", str(families), "--out", str(out), "--quiet"]
     assert run(["pretrain", *chosen, "--validation", str(families), *QUICK]) == 0
     assert "mean" in capsys.readouterr().out
+    second = ["train-verifier", *chosen, "--weights", str(out), "--validation", str(families)]
+    assert run([*second, *VERIFIER]) == 0
+    assert "verified" in capsys.readouterr().out
     for rule in ("static-sgm", "static-sgm-one-pass"):
         assert run(["meta-train", *chosen, "--weights", str(out), "--rule", rule, *META]) == 0
     made = load_pretrained(str(out))
     assert set(made.modules) == {"static-sgm", "static-sgm-one-pass"}
+    assert made.verifier is not None and made.card["verifier_training"]["settings"]["steps"] == 2
     assert made.card["command"].startswith("grasplearn") and made.card["validation"]
 
 
@@ -47,6 +52,14 @@ BAD = {
         "grasplearn render",
     ),
     "unknown device": (["pretrain", "--families", "{here}/families", "--device", "tpu"], "cuda"),
+    "no families for the verifier": (
+        ["train-verifier", "--weights", "shipped", "--families", "{here}/none"],
+        "grasplearn render",
+    ),
+    "no cases": (
+        ["train-verifier", "--weights", "shipped", "--families", "{here}/families", "--cases", "0"],
+        "cases",
+    ),
     "no steps": (["pretrain", "--families", "{here}/families", "--steps", "0"], "steps"),
     "odd side": (["pretrain", "--families", "{here}/families", "--side", "97"], "side"),
     "unknown start": (["pretrain", "--families", "{here}/families", "--start", "best"], "best"),

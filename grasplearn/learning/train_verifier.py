@@ -1,0 +1,277 @@
+"""Training of the verifier: cases are drawn once with the frozen net, then learned from many times.
+
+Both halves go on where they were stopped: every case is a file, and checkpoints are written on the
+way. Neither simulator nor environment is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.files import write_json
+from grasplearn.learning.cases import (
+    NONE,
+    Case,
+    draw_case,
+    load_case,
+    save_case,
+)
+from grasplearn.learning.checkpoints import resume, save_checkpoint
+from grasplearn.learning.families import find_families
+from grasplearn.learning.pretrain import deaf_to_interrupts, schedule
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.verifier import WINDOW, Verifier
+from grasplearn.nets.weights import digest
+from grasplearn.pictures import read_json
+
+CASES, CHECKPOINT = ".cases", ".verifier.pt"
+SETTINGS = "cases.json"
+MAX_NORM, DECAY = 1.0, 0.05
+# So many cases tell how large the maps' values are.
+SCALED_BY = 100
+
+Progress = Callable[[str, int, int], None]
+Log = Callable[[int, Mapping[str, float]], None]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class VerifierSettings:
+    """What is trained and how; with weights and families it is all that the result depends on.
+
+    Attributes:
+        cases: how many are drawn; questions: of each. steps: of the optimizer, each on ``batch``
+            cases. rate: Adam's step size after the warm-up, decaying on a cosine.
+        channels: see ``Verifier``. seed: of everything.
+        check_every: steps between looks at the validation families and checkpoints.
+        workers: processes that draw cases; 0 for none beside this one.
+    """
+
+    cases: int = 4800
+    questions: int = 5
+    steps: int = 6000
+    batch: int = 6
+    rate: float = 1e-3
+    channels: int = 48
+    seed: int = 0
+    check_every: int = 500
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name not in ("seed", "workers") and not value > 0:
+                raise InvalidValueError(f"{name} must be above 0, got {value}")
+
+
+def train_verifier(
+    settings: VerifierSettings,
+    weights: str,
+    train: Path,
+    validation: Path | None,
+    out: Path,
+    card: Mapping[str, Any],
+    progress: Progress = lambda what, done, total: None,
+    log: Log = lambda step, figures: None,
+) -> Pretrained:
+    """Trains a verifier for a pre-trained net and writes ``out``: the same weights and it.
+
+    Cases and a checkpoint beside ``out`` are gone on from.
+
+    Raises:
+        FileFormatError: no families, or what lies beside ``out`` is of other settings.
+        InvalidValueError: the net is too small.
+    """
+    pretrained = load_pretrained(weights)
+    sees = pretrained.net.spec.patch_cells
+    if sees < WINDOW:
+        raise InvalidValueError(
+            f"a verifier compares {WINDOW} cells, these weights see {sees} "
+            "of a demonstration; take a deeper net or a larger kernel"
+        )
+    paths, rendered = find_families(train)
+    cases = _cases(settings, pretrained.net, paths, out.with_suffix(CASES), progress)
+    asked = [] if validation is None else _asked(pretrained.net, find_families(validation)[0])
+    torch.manual_seed(settings.seed)
+    verifier = Verifier(pretrained.net.spec.groups, settings.channels)
+    verifier.scale.copy_(_scale(cases[:SCALED_BY]))
+    optimizer = torch.optim.AdamW(
+        verifier.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
+    )
+    told = {**asdict(settings), "net": digest(pretrained.net.state_dict())}
+    for free in ("check_every", "workers"):
+        del told[free]
+    place = out.with_suffix(CHECKPOINT)
+    done = resume(place, verifier, optimizer, told)
+    began, losses = time.monotonic(), []
+    for step in range(done, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(step, settings.steps)
+        rng = np.random.default_rng([settings.seed, step])
+        chosen = [cases[int(i)] for i in rng.integers(len(cases), size=settings.batch)]
+        losses.append(_step(verifier, optimizer, _batch(chosen, rng)))
+        progress("steps", step + 1, settings.steps)
+        if step + 1 == settings.steps or (step + 1) % settings.check_every == 0:
+            figures = _figures(verifier, asked)
+            log(
+                step + 1,
+                figures | {"loss": float(np.mean(losses)), "seconds": time.monotonic() - began},
+            )
+            losses = []
+            save_checkpoint(place, verifier, optimizer, told, step + 1)
+    verifier.requires_grad_(False)
+    trained = {
+        **card,
+        "settings": asdict(settings),
+        "families": rendered,
+        "validation": _figures(verifier, asked),
+    }
+    made = Pretrained(
+        pretrained.net,
+        pretrained.modules,
+        {**pretrained.card, "verifier_training": trained},
+        verifier=verifier,
+    )
+    save_pretrained(out, made)
+    return made
+
+
+def _cases(
+    settings: VerifierSettings, net: GraspNet, paths: list[Path], folder: Path, progress: Progress
+) -> list[Path]:
+    """Draws the cases that are not there yet; returns the files of all."""
+    told = {
+        "net": digest(net.state_dict()),
+        "seed": settings.seed,
+        "questions": settings.questions,
+        "families": len(paths),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / SETTINGS).exists():
+        write_json(folder / SETTINGS, told)
+    elif read_json(folder / SETTINGS, "settings of cases") != told:
+        raise FileFormatError(
+            f"{folder} is of a run with other settings; delete it or rename --out"
+        )
+    numbers = range(settings.cases)
+    drawn = DataLoader(
+        _Drawn(settings, copy.deepcopy(net), paths, folder),
+        batch_size=None,
+        num_workers=settings.workers,
+        worker_init_fn=deaf_to_interrupts,
+    )
+    files = []
+    for number, file in zip(numbers, drawn, strict=True):
+        if file is not None:
+            files.append(Path(file))
+        progress("cases", number + 1, settings.cases)
+    return files
+
+
+@dataclass(frozen=True)
+class _Drawn(Dataset[str | None]):
+    """Every case's file, drawn where it is not there yet; None for a thing that cannot be shown."""
+
+    settings: VerifierSettings
+    net: GraspNet
+    paths: list[Path]
+    folder: Path
+
+    def __len__(self) -> int:
+        return self.settings.cases
+
+    def __getitem__(self, number: int) -> str | None:
+        file = self.folder / f"case-{number:06d}.npz"
+        if not file.exists():
+            rng = np.random.default_rng([self.settings.seed, number])
+            path = self.paths[number % len(self.paths)]
+            case = draw_case(path, self.net, rng, self.settings.questions, self.paths)
+            if case is None:
+                return None
+            save_case(file, case)
+        return str(file)
+
+
+def _asked(net: GraspNet, paths: list[Path]) -> list[Case]:
+    learner = copy.deepcopy(net)
+    rngs = (np.random.default_rng([0, number]) for number in range(len(paths)))
+    drawn = (draw_case(path, learner, rng, 0) for path, rng in zip(paths, rngs, strict=True))
+    return [case for case in drawn if case is not None]
+
+
+def _scale(files: list[Path]) -> Tensor:
+    """Returns the standard deviation of every map over some cases."""
+    evidence = np.concatenate([load_case(file).evidence for file in files]).astype(np.float32)
+    return torch.from_numpy(evidence.std((0, 1, 3, 4)) + 1e-3)
+
+
+def _batch(files: list[Path], rng: np.random.Generator) -> Batch:
+    """Returns what ``Verifier`` takes of some cases, and what is right; laid down anew."""
+    cases = [load_case(file) for file in files]
+    seen, likeness, told, right = _given(cases)
+    for axis in (-1, -2):
+        if rng.random() < 0.5:
+            seen = seen.flip(axis)
+    if rng.random() < 0.5:
+        seen = seen.transpose(-1, -2)
+    return seen, likeness, told, right
+
+
+def _given(cases: list[Case]) -> Batch:
+    likeness = [c.likeness for c in cases for _ in c.tiers]
+    return (
+        torch.from_numpy(np.concatenate([c.evidence for c in cases])).float(),
+        torch.tensor(likeness, dtype=torch.float32),
+        torch.from_numpy(np.concatenate([c.log_probability for c in cases])),
+        torch.from_numpy(np.concatenate([c.right for c in cases])),
+    )
+
+
+def _step(verifier: Verifier, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    seen, likeness, told, right = batch
+    scores = verifier(seen, likeness, told)
+    there = told > NONE
+    logits = scores.masked_fill(~there, -torch.inf).log_softmax(-1)
+    shares = logits.masked_fill(~right, -torch.inf).logsumexp(-1)
+    # A question without any right, or any wrong, proposal teaches nothing.
+    counts = right.any(-1) & (~right & there).any(-1)
+    loss = -shares[counts].mean() if bool(counts.any()) else scores.sum() * 0
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(verifier.parameters(), MAX_NORM)
+    optimizer.step()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def _figures(verifier: Verifier, cases: list[Case]) -> dict[str, float]:
+    """Returns how often the best proposal is right, per tier: the head's and the verified one."""
+    found: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for case in cases:
+        seen, likeness, told, _ = _given([case])
+        scores = verifier(seen, likeness, told)
+        best = scores.masked_fill(told <= NONE, -torch.inf).argmax(1).tolist()
+        for tier, right, now in zip(case.tiers, case.right, best, strict=True):
+            found[tier].append((bool(right[0]), bool(right[now])))
+    rates = {tier: np.mean(pairs, axis=0) for tier, pairs in sorted(found.items())}
+    if not rates:
+        return {}
+    before, after = np.mean(list(rates.values()), axis=0)
+    return {
+        **{f"{tier} proposed": float(pair[0]) for tier, pair in rates.items()},
+        **{f"{tier} verified": float(pair[1]) for tier, pair in rates.items()},
+        "mean proposed": float(before),
+        "mean verified": float(after),
+    }

@@ -1,0 +1,258 @@
+"""The second look: what it is shown, what it can change, how it is trained, who may use it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from family_kit import write_families
+from teaching_kit import SMALL, demonstration, table, tiny_weights
+
+from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.geometry import heightmap
+from grasplearn.learning.cases import NONE, draw_case
+from grasplearn.learning.families import find_families
+from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.reference import Reference
+from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
+from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
+from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.proposals import propose, weighed
+from grasplearn.nets.verifier import WINDOW, Template, Verifier, evidence
+from grasplearn.nets.weights import digest
+from grasplearn.skill import Skill
+
+STRIDE = SMALL.stride
+
+
+def two_peaks() -> torch.Tensor:
+    """Logits (8, 56, 56) with a best place and, a little less probable, another one."""
+    quality = torch.zeros(8, 56, 56)
+    quality[2, 20, 30], quality[5, 40, 10] = 12.0, 11.0
+    return quality
+
+
+def test_proposals_are_the_peaks_the_most_probable_first() -> None:
+    first, second = propose(two_peaks(), STRIDE)[:2]
+    assert (first.cell, second.cell) == ((2, 20, 30), (5, 40, 10))
+    assert first.log_probability - second.log_probability == pytest.approx(1.0, abs=0.01)
+    assert (first.place.u, first.place.v) == pytest.approx((30 * 4 + 1.5, 20 * 4 + 1.5), abs=0.1)
+
+
+def test_the_head_s_own_scores_change_nothing() -> None:
+    quality = two_peaks()
+    proposals = propose(quality, STRIDE)
+    same = weighed(quality, proposals, torch.tensor([p.log_probability for p in proposals]))
+    expected = quality.double() - quality.double().logsumexp((0, 1, 2))
+    assert torch.allclose(same, expected, atol=1e-6)
+
+
+def test_scores_move_the_best_place_and_probability_stays_whole() -> None:
+    quality = two_peaks()
+    proposals = propose(quality, STRIDE)
+    scores = torch.tensor([p.log_probability for p in proposals])
+    scores[1] += 4.0
+    moved = weighed(quality, proposals, scores)
+    place, _ = best_place(moved, STRIDE)
+    assert (round(place.u), round(place.v)) == (round(10 * 4 + 1.5), round(40 * 4 + 1.5))
+    assert float(moved.exp().sum()) == pytest.approx(1.0, abs=1e-3)
+
+
+def pictures() -> tuple[GraspNet, torch.Tensor, Place]:
+    shown = demonstration()
+    view = heightmap(shown.observation)
+    return GraspNet(SMALL, 0), encode(view), place_of(view, shown.grasp)
+
+
+def test_a_template_s_own_turn_is_undone() -> None:
+    """What a rival looks like must not depend on how it lies."""
+    net, picture, place = pictures()
+    side = picture.shape[-1]
+    # numpy's and torch's rot90 turn counter-clockwise as seen, like a place's turn.
+    turned = Place(place.v, side - 1 - place.u, math.pi / 2)
+    there = Template.of(net, torch.rot90(picture, 1, (1, 2)), turned)
+    here = Template.of(net, picture, place)
+    assert torch.allclose(there.features, here.features, atol=1e-3)
+    assert torch.allclose(there.liveliness, here.liveliness, atol=1e-3)
+
+
+def test_evidence_is_the_agreement_cell_by_cell() -> None:
+    net, picture, place = pictures()
+    normal, liveliness = net.head.normalised(net.features(picture[None]))
+    template, other = Template.of(net, picture, place), Template.of(net, picture, Place(60, 60, 0))
+    cell = (3, round((place.v - 1.5) / 4), round((place.u - 1.5) / 4))
+    groups, half = SMALL.groups, WINDOW // 2
+    seen = evidence(template, other, normal[0], liveliness[0], [cell])[0].detach()
+    exact, near, unwanted, _, lively, own = seen.split(groups)
+    around = normal[0, :, cell[1] - half : cell[1] + half + 1, cell[2] - half : cell[2] + half + 1]
+    for wanted, found in ((template, exact), (other, unwanted)):
+        products = (wanted.features[3] * around).unflatten(0, (groups, -1)).sum(1)
+        assert torch.allclose(products, found, atol=1e-5)
+    assert bool((near >= exact).all()) and bool((near > exact).any())
+    assert torch.allclose(lively[:, half, half], liveliness[0, :, cell[1], cell[2]])
+    assert torch.equal(own, template.liveliness[3])
+
+
+def test_places_at_the_edge_can_be_looked_at() -> None:
+    net, picture, place = pictures()
+    normal, liveliness = net.head.normalised(net.features(picture[None]))
+    template = Template.of(net, picture, place)
+    corners = [(0, 0, 0), (7, 55, 55), (0, 0, 55)]
+    seen = evidence(template, template, normal[0], liveliness[0], corners)
+    assert seen.shape == (3, 6 * SMALL.groups, WINDOW, WINDOW)
+    assert bool(torch.isfinite(seen).all())
+
+
+def test_without_likeness_the_rival_is_not_looked_at() -> None:
+    verifier = Verifier(2)
+    torch.nn.init.normal_(verifier.score.weight)
+    seen = torch.randn(1, 3, 12, WINDOW, WINDOW)
+    other = seen.clone()
+    other[:, :, 4:8] = torch.randn(1, 3, 4, WINDOW, WINDOW)
+    told = torch.zeros(1, 3)
+    with torch.no_grad():
+        for likeness, same in ((0.0, True), (0.5, False)):
+            share = torch.tensor([likeness])
+            scores = [verifier(maps, share, told) for maps in (seen, other)]
+            assert torch.equal(*scores) == same
+
+
+def settings(**more: object) -> VerifierSettings:
+    return VerifierSettings(
+        **{"cases": 16, "questions": 3, "steps": 120, "rate": 3e-3, "check_every": 40, **more}  # type: ignore[arg-type]
+    )
+
+
+def test_training_makes_better_choices_than_the_head(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 16)
+    validation = write_families(tmp_path / "validation", 12, seed=1)
+    weights = tiny_weights(tmp_path / "w.safetensors")
+    out = tmp_path / "v.safetensors"
+    made = train_verifier(settings(), str(weights), families, validation, out, {"command": "x"})
+    figures = made.card["verifier_training"]["validation"]
+    assert figures["mean verified"] > figures["mean proposed"] + 0.1
+    again = load_pretrained(str(out))
+    assert again.verifier is not None and made.verifier is not None
+    assert digest(again.verifier.state_dict()) == digest(made.verifier.state_dict())
+    assert set(again.modules) == {"static-sgm", "static-sgm-one-pass"}, "the rest is kept"
+    assert not any(p.requires_grad for p in again.verifier.parameters())
+    # Modules that are trained later leave it where it is.
+    task = MetaTrainSettings(tasks=1, steps=1, batch=1, side=96)
+    later = meta_train(task, str(out), families, tmp_path / "m.safetensors", {})
+    assert later.verifier is not None
+    assert digest(later.verifier.state_dict()) == digest(made.verifier.state_dict())
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("phase", "when"), [("cases", 3), ("steps", 12)])
+def test_a_stopped_training_goes_on_to_the_same_bytes(
+    tmp_path: Path, phase: str, when: int
+) -> None:
+    families = write_families(tmp_path / "families", 4)
+    weights = str(tiny_weights(tmp_path / "w.safetensors"))
+    run = settings(cases=6, steps=20, check_every=5)
+    whole = train_verifier(run, weights, families, None, tmp_path / "a.safetensors", {})
+
+    def stop(what: str, done: int, total: int) -> None:
+        if (what, done) == (phase, when):
+            raise Stop
+
+    out = tmp_path / "b.safetensors"
+    with pytest.raises(Stop):
+        train_verifier(run, weights, families, None, out, {}, progress=stop)
+    steps: list[int] = []
+    parts = train_verifier(
+        settings(cases=6, steps=20, check_every=5, workers=1),
+        weights,
+        families,
+        None,
+        out,
+        {},
+        progress=lambda what, done, total: steps.append(done) if what == "steps" else None,
+    )
+    assert steps[0] == (11 if phase == "steps" else 1), "it went on from the checkpoint"
+    assert whole.verifier and parts.verifier
+    assert digest(parts.verifier.state_dict()) == digest(whole.verifier.state_dict())
+    with pytest.raises(FileFormatError, match="other settings"):
+        train_verifier(settings(seed=1), weights, families, None, out, {})
+
+
+def test_cases_hold_right_proposals_and_now_and_then_a_twin(tmp_path: Path) -> None:
+    paths, _ = find_families(write_families(tmp_path / "families", 12))
+    net = GraspNet(SMALL, 0)
+    drawn = [draw_case(path, net, np.random.default_rng(i), 4) for i, path in enumerate(paths)]
+    cases = [case for case in drawn if case is not None]
+    assert all(bool(case.right.any(1).all()) for case in cases)
+    assert not any(case.right[case.log_probability == NONE].any() for case in cases)
+    twins = [case.tiers[0].startswith("twin") for case in cases]
+    assert any(twins) and not all(twins)
+
+
+def test_bad_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match="steps"):
+        VerifierSettings(steps=0)
+    shallow = NetSpec(width=8, depth=1, features=8, groups=2, turns=8, kernel=3, hidden=4)
+    save_pretrained(tmp_path / "w.safetensors", Pretrained(GraspNet(shallow)))
+    families = write_families(tmp_path / "families", 1)
+    with pytest.raises(InvalidValueError, match="9 cells"):
+        train_verifier(
+            settings(), str(tmp_path / "w.safetensors"), families, None, tmp_path / "v", {}
+        )
+
+
+@pytest.fixture
+def verified(tmp_path: Path) -> Path:
+    """Weights whose verifier has opinions of its own."""
+    base = load_pretrained(str(tiny_weights(tmp_path / "base.safetensors")))
+    torch.manual_seed(0)
+    verifier = Verifier(SMALL.groups)
+    torch.nn.init.normal_(verifier.score.weight, std=3.0)
+    path = tmp_path / "verified.safetensors"
+    save_pretrained(path, Pretrained(base.net, base.modules, verifier=verifier))
+    return path
+
+
+def test_what_is_taught_uses_it_and_what_is_untaught_does_not(verified: Path) -> None:
+    """It compares with the demonstration, which an untaught net must not know."""
+    pretrained = load_pretrained(str(verified))
+    for method, uses in (
+        ("untaught", False),
+        ("imprint-unverified", False),
+        ("imprint", True),
+        ("static-sgm", True),
+    ):
+        taught = teach(demonstration(), pretrained, Teaching(method, steps=1, probe=1), 0)
+        assert (taught.verifier is not None) == uses
+        prediction = taught.predict(table(0.45, 0.05))
+        assert float(prediction.quality.sum()) == pytest.approx(1.0, abs=1e-4)
+        plain = taught.net.predict(encode(heightmap(table(0.45, 0.05)))[None]).quality
+        expected = plain.flatten().softmax(0).view_as(plain[0]).sum(0)
+        same = np.allclose(prediction.quality, expected.numpy(), atol=1e-5)
+        assert same != uses
+
+
+def test_a_skill_from_disk_answers_the_same(verified: Path, tmp_path: Path) -> None:
+    skill = Skill.teach(demonstration(), Teaching("imprint"), weights=verified)
+    skill.save(tmp_path / "skill")
+    again = Skill.load(tmp_path / "skill")
+    scene = table(0.45, 0.05)
+    assert np.array_equal(again.predict(scene).quality, skill.predict(scene).quality)
+
+
+def test_a_reference_needs_something_to_refer_to() -> None:
+    shown = demonstration()
+    view = heightmap(shown.observation)
+    net = GraspNet(SMALL, 0)
+    place = place_of(view, shown.grasp)
+    net.imprint(patches(encode(view), place, SMALL), 0.5)
+    assert 0 <= Reference.of(net, view, place).likeness <= 1
+    with pytest.raises(InvalidValueError):
+        Reference.of(net, view, Place(5.0, 5.0, 0.0))
