@@ -84,7 +84,13 @@ def test_methods_stand_in_the_order_of_the_tables() -> None:
         "backprop",
         "backprop-checkpointed",
     )
-    assert LEARNED[4:] == (*list(RULES)[4:], "last-block", "imprint", "untaught")
+    assert LEARNED[4:] == (
+        *list(RULES)[4:],
+        "last-block",
+        "imprint",
+        "imprint-unverified",
+        "untaught",
+    )
     assert set(RULES) < set(LEARNED)
     assert tuple(RATES) == TUNED
 
