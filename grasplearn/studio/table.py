@@ -61,6 +61,7 @@ class Table:
 
     def __init__(self, objects: Path | None) -> None:
         self.catalogue = Catalogue.builtin()
+        self.sources: dict[str, Path] = {}  # a user's own objects: whence they came
         self.complaints: list[str] = []
         if objects is not None:
             self.complaints = self.add_objects(objects)
@@ -76,6 +77,7 @@ class Table:
         """
         own, reports = Catalogue.from_folder(folder)
         self.catalogue = own.joined(self.catalogue)
+        self.sources |= dict.fromkeys(own, folder)
         if hasattr(self, "world"):
             self.world.close()
             self.world = World(self.catalogue)

@@ -206,10 +206,7 @@ class Workbench:
         """Trials of one skill, or of two in the same scenes."""
         self._tell_phase(job, "loading")
         loaded = {name: self._load(name) for name in skills}
-        folders = {name: find_skill(self.settings.library, name) for name in skills}
-        trying = Trying(
-            job, loaded, folders, self.table, self.settings.runs, self._tell, self._check
-        )
+        trying = Trying(job, loaded, self.settings, self.table, self._tell, self._check)
         try:
             with one_thread([skill.method for skill in loaded.values()]):
                 return trying.run(tier, trials, seed)
