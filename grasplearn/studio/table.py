@@ -26,8 +26,9 @@ from grasplearn.table import check_table
 from grasplearn.tiers import TIERS
 from grasplearn.types import Array, Camera, Demonstration, Grasp, Lesson, Observation, SceneSpec
 
-# What the page shows, and what is taught from it: the robot's camera with finer pixels.
-SIZE = (640, 480)
+# Rows of pixels of what the page shows; the net is given as few as in a trial.
+SHOWN_HEIGHT = 480
+ASPECT = 4 / 3
 # A grasp belongs to the object whose surface is this near to its centre, m: the middle of a cup's
 # rim is in the air.
 REACH = 0.03
@@ -42,12 +43,16 @@ class Picture:
 
     Attributes:
         number: names it; every new one has a higher one.
-        observation: colours and depth. title: for a person.
-        scene: whence it is; None for a person's own picture.
+        observation: colours and depth, for a person. title: likewise.
+        seen: the same view for the net, in pixels as large as those of trials. Of the finer ones
+            several fall into each of a heightmap's cells, where the highest wins: all would be
+            taught some 2 mm higher than it will ever be seen.
+        scene: whence it is; None for a person's own picture, which both see as it is.
     """
 
     number: int
     observation: Observation
+    seen: Observation
     title: str
     scene: SceneSpec | None = None
 
@@ -106,9 +111,11 @@ class Table:
         twin = draw_twin(model, is_colorful(model), rng) if TIERS[tier].look_alike else None
         others = self.catalogue.neighbours_of(object_id)
         scene = sample_scene(self.world, Wish(model, pose, others, twin), tier, rng)
-        scene = replace(scene, camera=studio_camera(scene.camera))
+        fine = replace(scene, camera=wide_camera(scene.camera, SHOWN_HEIGHT))
+        scene = replace(scene, camera=wide_camera(scene.camera, CAMERA_SIDE))
         self.world.reset(scene)
-        return Picture(number, self.world.observe(), object_id.replace("_", " "), scene)
+        seen, shown = self.world.observe(), self.world.eye.observe(fine)
+        return Picture(number, shown, seen, object_id.replace("_", " "), scene)
 
     def again(self, picture: Picture) -> None:
         """Puts a scene back that trials have been held over."""
@@ -147,7 +154,7 @@ class Table:
         T_world_object = pose_matrix(shown.position, shown.quaternion)
         T_object_grasp = invert(T_world_object) @ grasp.T_world_grasp
         return Lesson(
-            demonstration=Demonstration(picture.observation, grasp),
+            demonstration=Demonstration(picture.seen, grasp),
             object_id=shown.object_id,
             part=model.part_at(T_object_grasp[:3, 3]),
             scene=replace(scene, objects=(shown, *others)),
@@ -201,12 +208,12 @@ def own_picture(files: Sequence[Path], number: int) -> Picture:
             )
     observation = load_picture(colors[0], depths[0], cameras[0])
     check_table(observation, cameras[0].name)
-    return Picture(number, observation, f"your picture {colors[0].name}")
+    return Picture(number, observation, observation, f"your picture {colors[0].name}")
 
 
-def studio_camera(camera: Camera) -> Camera:
-    """The same view with SIZE pixels: as much of the table from top to foot, more to the sides."""
-    width, height = SIZE
+def wide_camera(camera: Camera, height: int) -> Camera:
+    """The same view in so many rows of pixels: as much of the table, and more to the sides."""
+    width = round(ASPECT * height)
     focal = camera.K[0, 0] * height / CAMERA_SIDE
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     return Camera(K, camera.T_world_cam, width, height)

@@ -118,8 +118,8 @@ class Workbench:
         """
         shown = self._picture(picture)
         self._tell_phase(job, "looking at the grasp")
-        observation = shown.observation
-        chosen = pixel_grasp(observation, grasp["u"], grasp["v"], grasp["yaw_deg"], grasp["width"])
+        at = grasp["u"], grasp["v"], grasp["yaw_deg"], grasp["width"]
+        chosen = pixel_grasp(shown.observation, *at)
         lesson = self.table.lesson(shown, chosen)
         folder = skill_folder(self.settings.library, name)
         if folder.exists() and not replace:
@@ -130,15 +130,15 @@ class Workbench:
         self._tell_phase(job, "imprinting")
         with one_thread([rule]):
             skill = Skill.teach(
-                Demonstration(observation, chosen),
+                Demonstration(shown.seen, chosen),
                 teaching,
                 weights=self.settings.weights,
                 seed=seed,
                 watch=lambda step, update: self._check(),
-                look=_Looking(job, observation, chosen, self._tell, self._check),
+                look=_Looking(job, shown, chosen, self._tell, self._check),
             )
             self._check()
-            self._tell_heat(job, observation, skill)
+            self._tell_heat(job, shown, skill)
         self._check()
         skill.save(folder, lesson=lesson, replace=replace)
         self._tell({"say": "library"})
@@ -158,7 +158,7 @@ class Workbench:
         shown = self._picture(picture)
         found = self._load(skill)
         with one_thread([found.method]):
-            prediction = found.predict(shown.observation)
+            prediction = found.predict(shown.seen)
         layer = heat_layer(shown.observation, prediction.quality)
         self._tell({"say": "heat", "job": job, "heat": encoded(layer, ".png")})
         return {
@@ -234,9 +234,9 @@ class Workbench:
         self._check()
         self._tell({"say": "progress", "job": job, "progress": {"phase": phase}})
 
-    def _tell_heat(self, job: int, observation: Observation, skill: Skill) -> None:
+    def _tell_heat(self, job: int, shown: Picture, skill: Skill) -> None:
         try:
-            layer = heat_layer(observation, skill.predict(observation).quality)
+            layer = heat_layer(shown.observation, skill.predict(shown.seen).quality)
         except NoGraspError:
             return
         self._tell({"say": "heat", "job": job, "heat": encoded(layer, ".png")})
@@ -247,7 +247,7 @@ class _Looking:
     """Tells how far teaching has come, and draws where the net looks as often as time allows."""
 
     job: int
-    observation: Observation
+    shown: Picture
     grasp: Grasp
     tell: Tell
     check: Callable[[], None]
@@ -255,7 +255,7 @@ class _Looking:
 
     def __post_init__(self) -> None:
         self.start = time.perf_counter()
-        self.view = heightmap(self.observation)
+        self.view = heightmap(self.shown.seen)
         self.picture = encode(self.view)
 
     def __call__(self, progress: Progress) -> None:
@@ -282,7 +282,7 @@ class _Looking:
             decode(maps, self.view, self.grasp.yaw)
         except NoGraspError:  # nothing that could be drawn
             return
-        layer = heat_layer(self.observation, quality_map(maps).cpu().numpy())
+        layer = heat_layer(self.shown.observation, quality_map(maps).cpu().numpy())
         self.tell({"say": "heat", "job": self.job, "heat": encoded(layer, ".png")})
 
     @contextmanager

@@ -17,6 +17,7 @@ from teaching_kit import demonstration, table
 from grasplearn.files import save_demonstration
 from grasplearn.learning.teaching import Teaching
 from grasplearn.lessons import load_lesson
+from grasplearn.sim.camera import overhead_camera
 from grasplearn.skill import Skill
 from grasplearn.types import Demonstration, wrap_yaw
 
@@ -55,6 +56,10 @@ def test_by_mouse_teach_watch_try_see_success(page: Any, studio: Studio) -> None
     assert skill.method == "static-sgm" and len(skill.taught.report.losses) == Teaching().steps
     lesson = load_lesson(saved(studio, "by_mouse") / "demonstration")
     assert lesson.object_id == "hammer_06" and lesson.part == "handle"
+    # Pointed at in a finer picture, taught in pixels as large as those of trials.
+    seen, trials = lesson.demonstration.observation.camera, overhead_camera()
+    assert page.evaluate("studio.state.picture.height") > seen.height == trials.height
+    assert math.isclose(seen.K[0, 0], trials.K[0, 0])
 
     page.wait_for_selector("#link[data-kind=good]")
     page.get_by_role("spinbutton", name="Trials").fill("2")
