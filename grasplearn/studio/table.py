@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from grasplearn.errors import AssetError, InvalidValueError, UnknownNameError
+from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.files import load_picture
 from grasplearn.geometry import invert, pose_matrix, transform
 from grasplearn.show.style import Frame
@@ -69,13 +69,13 @@ class Table:
         self.sources: dict[str, Path] = {}  # a user's own objects: whence they came
         self.complaints: list[str] = []
         if objects is not None:
-            self.complaints = self.add_objects(objects)
+            _, self.complaints = self.add_objects(objects)
         self.world = World(self.catalogue)
         self._rng = np.random.default_rng()
         self._count = 0
 
-    def add_objects(self, folder: Path) -> list[str]:
-        """Takes a folder of meshes into the catalogue; returns what is wrong with any.
+    def add_objects(self, folder: Path) -> tuple[list[str], list[str]]:
+        """Takes a folder of meshes into the catalogue; returns their names, and what is wrong.
 
         Raises:
             AssetError: none of them can be used.
@@ -86,15 +86,12 @@ class Table:
         if hasattr(self, "world"):
             self.world.close()
             self.world = World(self.catalogue)
-        return [str(report) for report in reports]
+        return list(own), [str(report) for report in reports]
 
     def choices(self) -> list[dict[str, str]]:
         """Every object's name and split, a user's own first."""
         names = [{"id": name, "split": self.catalogue.split_of(name)} for name in self.catalogue]
         return sorted(names, key=lambda row: row["split"] != USER_SPLIT)
-
-    def own(self) -> list[str]:
-        return [name for name in self.catalogue if self.catalogue.split_of(name) == USER_SPLIT]
 
     def lay(self, object_id: str, tier: str, seed: int, number: int) -> Picture:
         """Draws a scene of the tier around an object and takes its picture.
@@ -232,9 +229,3 @@ def _pose_index(model: ObjectModel, rotation: Array) -> int:
     up = rotation[2]
     ups = [Rotation.from_quat(p.quaternion).as_matrix()[2] for p in model.stable_poses]
     return int(np.argmax([float(side @ up) for side in ups]))
-
-
-def check_meshes(files: Sequence[Path]) -> None:
-    """Raises AssetError where no mesh is among the files."""
-    if not any(f.suffix.lower() in (".urdf", ".obj", ".stl", ".ply", ".glb") for f in files):
-        raise AssetError("no mesh among the files; drop a URDF, OBJ, STL, PLY or GLB file")

@@ -26,9 +26,10 @@ from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.show.heat import heat_layer
 from grasplearn.show.overlay import depth_picture
 from grasplearn.skill import KIND, Skill
+from grasplearn.studio.dropped import files_in, meshes_in, told_by_name
 from grasplearn.studio.settings import Settings
 from grasplearn.studio.state import unpack
-from grasplearn.studio.table import Picture, Table, check_meshes, encoded, own_picture
+from grasplearn.studio.table import Picture, Table, encoded, own_picture
 from grasplearn.studio.trying import Trying
 from grasplearn.types import Demonstration, Grasp, Observation
 
@@ -69,16 +70,15 @@ class Workbench:
 
     def picture(self, job: int, folder: str) -> dict[str, Any]:
         """A person's own picture."""
-        return self._show(own_picture(_files(folder), job))
+        with told_by_name(folder):
+            return self._show(own_picture(files_in(folder), job))
 
     def mesh(self, job: int, folder: str, tier: str, seed: int) -> dict[str, Any]:
         """A person's own object: into the catalogue, and onto the table."""
-        check_meshes(_files(folder))
-        before = set(self.table.own())
-        complaints = self.table.add_objects(Path(folder))
+        with told_by_name(folder):
+            names, complaints = self.table.add_objects(meshes_in(folder))
         self._tell({"say": "objects", "objects": self.table.choices()})
-        new = [name for name in self.table.own() if name not in before] or self.table.own()
-        return {**self.scene(job, new[0], tier, seed), "complaints": complaints}
+        return {**self.scene(job, names[0], tier, seed), "complaints": complaints}
 
     def _show(self, picture: Picture) -> dict[str, Any]:
         self.pictures[picture.number] = self.current = picture
@@ -174,7 +174,7 @@ class Workbench:
         Raises:
             FileFormatError: it is no skill, damaged, or taught on weights that are not here.
         """
-        (file,) = _files(folder)
+        (file,) = files_in(folder)
         place = Path(folder) / ".skill"
         unpack(file, place)
         _, card = load_tensors(place / WEIGHTS, KIND)
@@ -314,10 +314,6 @@ def resident_bytes() -> int | None:
 def _units(depth: NDArray[np.float32]) -> bytes:
     units = np.rint(depth / DEPTH_UNIT).clip(0, 65535)
     return bytes(units.astype("<u2").tobytes())
-
-
-def _files(folder: str) -> list[Path]:
-    return sorted(p for p in Path(folder).iterdir() if p.is_file() and not p.name.startswith("."))
 
 
 def _told(picture: Picture) -> dict[str, Any]:
