@@ -65,6 +65,7 @@ def learn(page: Any) -> None:
     page.get_by_role("button", name="Teach this grasp").click()
     page.wait_for_selector("#cards .name")
     page.wait_for_selector("#link[data-kind=good]")
+    page.wait_for_selector(".toast", state="detached")
 
 
 def write_webp(path: Path, png: bytes) -> None:

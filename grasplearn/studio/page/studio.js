@@ -32,7 +32,7 @@ let pictureNumber = null;
 const laid = new Set(); // pictures that this page asked for: each has its job's number
 let heatKey = "";
 let ownName = false; // whether a person has typed the skill's name
-let watchedJob = null, announced = new Set(), ended = new Set();
+const ended = new Set(); // jobs of which it was said how they ended, or that had ended before
 const measured = { frames: 0, drawn: [] }; // for benchmarks/studio.py
 window.studio = { measured, get state() { return state; }, get grasp() { return grasp; } };
 
@@ -119,11 +119,11 @@ function next() {
 
 function take(told) {
   const restarted = state && state.server !== told.server;
+  if (!state || restarted) for (const job of told.jobs) if (!open(job)) ended.add(job.number);
   state = told;
   document.body.dataset.link = "on";
   if (restarted) {
     toast("The studio was started anew. What was being learnt then is gone; the skills are as they were.");
-    watchedJob = null;
     choicesCount = -1;
     pictureNumber = undefined; // whatever there is now, it is another one
   }
@@ -172,29 +172,25 @@ function notes() {
 const running = () => state?.jobs.find((j) => ["running", "stopping"].includes(j.status));
 const open = (job) => ["queued", "running", "stopping"].includes(job.status);
 
-/** Says once how a job ended; jobs that had ended before this page came are not told anew. */
+/** Says once how a job ended, also of one so quick that it was never told as running. */
 function noteEnd(job) {
-  if (open(job)) { announced.add(job.number); return; }
-  if (ended.has(job.number)) return;
+  if (open(job) || ended.has(job.number)) return;
   ended.add(job.number);
-  const seen = announced.has(job.number);
-  if (job.status === "failed" && seen) toast(sentence(job.error));
-  if (job.status === "cancelled" && seen) toast(`Cancelled: ${job.title}. The skills are as they were.`);
+  if (job.status === "failed") toast(sentence(job.error));
+  if (job.status === "cancelled") toast(`Cancelled: ${job.title}. The skills are as they were.`);
   if (job.status !== "done") return;
   if (job.kind === "teach") {
-    if (seen) {
-      const kept = { imprint: "the imprint", refined: "the refined net", untaught: "the untaught net" }[job.result.kept];
-      say(`Taught ${job.result.skill} in ${job.result.seconds.toFixed(1)} s; kept: ${kept}.`, "good");
-      if (job.result.warning) toast(sentence(job.result.warning));
-      $("skill-a").dataset.want = job.result.skill;
-      ownName = false;
-    }
-  } else if (job.kind === "find" && job.result.picture === pictureNumber && seen) {
+    const kept = { imprint: "the imprint", refined: "the refined net", untaught: "the untaught net" }[job.result.kept];
+    say(`Taught ${job.result.skill} in ${job.result.seconds.toFixed(1)} s; kept: ${kept}.`, "good");
+    if (job.result.warning) toast(sentence(job.result.warning));
+    $("skill-a").dataset.want = job.result.skill;
+    ownName = false;
+  } else if (job.kind === "find" && job.result.picture === pictureNumber) {
     found = job.result.grasp;
     say(`${job.result.skill} would grasp here, confidence ${job.result.confidence.toFixed(2)}.`, "good");
     drawMarks();
-  } else if (job.kind === "take_in" && seen) toast(`Imported ${job.result.skill}.`);
-  else if (job.kind === "mesh" && seen) for (const c of job.result.complaints) toast(sentence(c));
+  } else if (job.kind === "take_in") toast(`Imported ${job.result.skill}.`);
+  else if (job.kind === "mesh") for (const c of job.result.complaints) toast(sentence(c));
 }
 
 // -- the stage -------------------------------------------------------------------------------------
