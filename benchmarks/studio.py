@@ -9,6 +9,7 @@ up: the time it takes to start is told apart), 50 ms, and 10 frames/s at 640 x 4
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures into this file too")
     parser.add_argument("--rounds", type=int, default=3, help="how often a page is opened")
     parser.add_argument("--always", action="store_true", help="refine even where it is not needed")
-    parser.add_argument("--shots", type=Path, help="leave screenshots in this folder")
     options = parser.parse_args()
+    begun = time.perf_counter()
+    with studio() as (browser, address):
+        figures = measure(browser, address, options, begun)
+    for name, bar in BARS.items():
+        print(f"{name}: {figures[name]:.1f} (bar: {bar:g})")
+    print(json.dumps(figures, indent=2))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def studio() -> Iterator[tuple[Any, str]]:
+    """A studio with an empty library, and a browser: the browser, and the studio's address."""
     path = shutil.which("chromium")
     if path is None:
         sys.exit("no chromium here; install it: apt-get install chromium")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        begun = time.perf_counter()
         server = subprocess.Popen(
             [sys.executable, "-m", "grasplearn", "studio", "--port=0", f"--library={home}"],
             stdout=subprocess.PIPE,
@@ -51,17 +65,11 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=path, args=["--no-sandbox", "--disable-gpu"]
             )
-            figures = measure(browser, found[0], options, begun)
+            yield browser, found[0]
             browser.close()
         finally:
             server.terminate()
             server.wait(20)
-    for name, bar in BARS.items():
-        print(f"{name}: {figures[name]:.1f} (bar: {bar:g})")
-    print(json.dumps(figures, indent=2))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(browser: Any, address: str, options: Any, begun: float) -> dict[str, Any]:
@@ -89,9 +97,6 @@ def measure(browser: Any, address: str, options: Any, begun: float) -> dict[str,
         page.wait_for_timeout(5000)
         after = page.evaluate("[studio.measured.frames, performance.now()]")
         frames.append(1000 * (after[0] - before[0]) / (after[1] - before[1]))
-        if options.shots:
-            options.shots.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=str(options.shots / f"taught-{number}.png"))
         page.close()
     return {
         "start_to_picture_s": started,

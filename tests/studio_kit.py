@@ -49,7 +49,7 @@ class Studio:
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.base}/", timeout=5).status_code == 403
+            return httpx.get(f"http://127.0.0.1:{self.port}/", timeout=5).status_code == 403
         except httpx.TransportError:
             return False
 

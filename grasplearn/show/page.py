@@ -26,6 +26,7 @@ from grasplearn.types import TrialResult
 # A video up to this size travels inside the page.
 INLINE_BYTES = 8_000_000
 METRICS = {"success": "success", "lifted": "lifted", "on_part": "as it was shown"}
+AGAIN = "The same command with the same seed and versions makes the same trials."
 # WebP's quality: no ringing is seen around the overlays' thin lines.
 _QUALITY = 88
 
@@ -75,7 +76,8 @@ class DemoPage:
         learnt: where the nets look, before and after they were taught; none leaves that out.
         summary: rows of ``summary.json``; metrics other than METRICS are left out.
         trials: in the order in which they are to be seen.
-        command: what makes this page again. seed, versions: what it was made with.
+        command: what makes the trials again, a line each. seed, versions: what they were made with.
+        again: what to expect of that.
         video: an MP4 file, inlined up to INLINE_BYTES, linked relatively beyond.
         video_caption: says in words what the (silent) video shows.
         notes: a short sentence on a method, under its name.
@@ -94,6 +96,7 @@ class DemoPage:
     video_caption: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     learnt: tuple[Figure, ...] = ()
+    again: str = AGAIN
 
     def __post_init__(self) -> None:
         if not any(row["metric"] == "success" for row in self.summary):

@@ -129,10 +129,11 @@ def load_skin(path: Path, root: Path) -> Skin:
         )
         found = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
     except Exception as error:  # trimesh's readers raise whatever their parsing stumbles on
-        reason = str(error).strip().splitlines()
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        if isinstance(error, ImportError):  # it wished for a package to guess the encoding with
+            reason = ["neither text nor binary of that kind"]
         raise MeshError(
-            f"{path.name} cannot be read as {kind[1:].upper()} "
-            f"({reason[0] if reason else type(error).__name__})",
+            f"{path.name} cannot be read as {kind[1:].upper()} ({reason[0]})",
             "export it again",
         ) from error
     if not found:

@@ -28,7 +28,7 @@ FIRST: dict[str, Any] = {
     "with": {"object_id": "hammer_06", "tier": "same", "seed": 0},
 }
 # Where all but a tenth of what is between the jaws is lower than this, m, it is the table and the
-# sensor's noise (up to 8 mm in a picture of SIZE, as the highest of some pixels counts).
+# sensor's noise (up to 8 mm in the page's picture, as the highest of some pixels counts).
 LOWEST = 0.009
 
 

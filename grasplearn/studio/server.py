@@ -19,6 +19,7 @@ from grasplearn.errors import GraspLearnError, InvalidValueError, UnknownNameErr
 from grasplearn.learning.methods import LEARNED
 from grasplearn.library import HEATMAP, THUMBNAIL, find_skill, skill_folder
 from grasplearn.show.notes import COSTS, NOTES
+from grasplearn.studio.dropped import MESHES
 from grasplearn.studio.hub import Hub
 from grasplearn.studio.jobs import QueueFull
 from grasplearn.studio.live import Live
@@ -31,7 +32,7 @@ from grasplearn.studio.messages import (
     TeachBody,
     TryBody,
 )
-from grasplearn.studio.security import Guard, TooLarge
+from grasplearn.studio.security import MAX_UPLOAD, Guard, TooLarge
 from grasplearn.tiers import TIERS
 from grasplearn.types import MAX_WIDTH
 
@@ -108,6 +109,7 @@ def _routes(hub: Hub) -> APIRouter:
             "tiers": [{"name": name, "note": tier.summary} for name, tier in TIERS.items()],
             "rules": [{"name": n, "note": NOTES[n], "cost": COSTS[n]} for n in LEARNED],
             "max_width": MAX_WIDTH,
+            "max_upload": MAX_UPLOAD,
         }
 
     @routes.get("/api/pictures/{number}/{layer}")
@@ -200,7 +202,7 @@ def _routes(hub: Hub) -> APIRouter:
         if endings == {".skill"} and len(names) == 1:
             told: dict[str, Any] = {"folder": str(folder), "name": None}
             return hub.add("take_in", f"import {names[0]}", told).told()
-        if endings & {".urdf", ".obj", ".stl", ".ply", ".glb"}:
+        if endings & set(MESHES):
             _known("tier", body.tier, TIERS)
             told = {"folder": str(folder), "tier": body.tier, "seed": body.seed}
             return hub.add("mesh", f"your object {names[0]}", told).told()

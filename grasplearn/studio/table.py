@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from grasplearn.errors import AssetError, InvalidValueError, UnknownNameError
+from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.files import load_picture
 from grasplearn.geometry import invert, pose_matrix, transform
 from grasplearn.show.style import Frame
@@ -26,8 +26,9 @@ from grasplearn.table import check_table
 from grasplearn.tiers import TIERS
 from grasplearn.types import Array, Camera, Demonstration, Grasp, Lesson, Observation, SceneSpec
 
-# What the page shows, and what is taught from it: the robot's camera with finer pixels.
-SIZE = (640, 480)
+# Rows of pixels of what the page shows; the net is given as few as in a trial.
+SHOWN_HEIGHT = 480
+ASPECT = 4 / 3
 # A grasp belongs to the object whose surface is this near to its centre, m: the middle of a cup's
 # rim is in the air.
 REACH = 0.03
@@ -42,12 +43,16 @@ class Picture:
 
     Attributes:
         number: names it; every new one has a higher one.
-        observation: colours and depth. title: for a person.
-        scene: whence it is; None for a person's own picture.
+        observation: colours and depth, for a person. title: likewise.
+        seen: the same view for the net, in pixels as large as those of trials. Of the finer ones
+            several fall into each of a heightmap's cells, where the highest wins: all would be
+            taught some 2 mm higher than it will ever be seen.
+        scene: whence it is; None for a person's own picture, which both see as it is.
     """
 
     number: int
     observation: Observation
+    seen: Observation
     title: str
     scene: SceneSpec | None = None
 
@@ -61,33 +66,32 @@ class Table:
 
     def __init__(self, objects: Path | None) -> None:
         self.catalogue = Catalogue.builtin()
+        self.sources: dict[str, Path] = {}  # a user's own objects: whence they came
         self.complaints: list[str] = []
         if objects is not None:
-            self.complaints = self.add_objects(objects)
+            _, self.complaints = self.add_objects(objects)
         self.world = World(self.catalogue)
         self._rng = np.random.default_rng()
         self._count = 0
 
-    def add_objects(self, folder: Path) -> list[str]:
-        """Takes a folder of meshes into the catalogue; returns what is wrong with any.
+    def add_objects(self, folder: Path) -> tuple[list[str], list[str]]:
+        """Takes a folder of meshes into the catalogue; returns their names, and what is wrong.
 
         Raises:
             AssetError: none of them can be used.
         """
         own, reports = Catalogue.from_folder(folder)
         self.catalogue = own.joined(self.catalogue)
+        self.sources |= dict.fromkeys(own, folder)
         if hasattr(self, "world"):
             self.world.close()
             self.world = World(self.catalogue)
-        return [str(report) for report in reports]
+        return list(own), [str(report) for report in reports]
 
     def choices(self) -> list[dict[str, str]]:
         """Every object's name and split, a user's own first."""
         names = [{"id": name, "split": self.catalogue.split_of(name)} for name in self.catalogue]
         return sorted(names, key=lambda row: row["split"] != USER_SPLIT)
-
-    def own(self) -> list[str]:
-        return [name for name in self.catalogue if self.catalogue.split_of(name) == USER_SPLIT]
 
     def lay(self, object_id: str, tier: str, seed: int, number: int) -> Picture:
         """Draws a scene of the tier around an object and takes its picture.
@@ -104,9 +108,11 @@ class Table:
         twin = draw_twin(model, is_colorful(model), rng) if TIERS[tier].look_alike else None
         others = self.catalogue.neighbours_of(object_id)
         scene = sample_scene(self.world, Wish(model, pose, others, twin), tier, rng)
-        scene = replace(scene, camera=studio_camera(scene.camera))
+        fine = replace(scene, camera=wide_camera(scene.camera, SHOWN_HEIGHT))
+        scene = replace(scene, camera=wide_camera(scene.camera, CAMERA_SIDE))
         self.world.reset(scene)
-        return Picture(number, self.world.observe(), object_id.replace("_", " "), scene)
+        seen, shown = self.world.observe(), self.world.eye.observe(fine)
+        return Picture(number, shown, seen, object_id.replace("_", " "), scene)
 
     def again(self, picture: Picture) -> None:
         """Puts a scene back that trials have been held over."""
@@ -145,7 +151,7 @@ class Table:
         T_world_object = pose_matrix(shown.position, shown.quaternion)
         T_object_grasp = invert(T_world_object) @ grasp.T_world_grasp
         return Lesson(
-            demonstration=Demonstration(picture.observation, grasp),
+            demonstration=Demonstration(picture.seen, grasp),
             object_id=shown.object_id,
             part=model.part_at(T_object_grasp[:3, 3]),
             scene=replace(scene, objects=(shown, *others)),
@@ -199,12 +205,12 @@ def own_picture(files: Sequence[Path], number: int) -> Picture:
             )
     observation = load_picture(colors[0], depths[0], cameras[0])
     check_table(observation, cameras[0].name)
-    return Picture(number, observation, f"your picture {colors[0].name}")
+    return Picture(number, observation, observation, f"your picture {colors[0].name}")
 
 
-def studio_camera(camera: Camera) -> Camera:
-    """The same view with SIZE pixels: as much of the table from top to foot, more to the sides."""
-    width, height = SIZE
+def wide_camera(camera: Camera, height: int) -> Camera:
+    """The same view in so many rows of pixels: as much of the table, and more to the sides."""
+    width = round(ASPECT * height)
     focal = camera.K[0, 0] * height / CAMERA_SIDE
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     return Camera(K, camera.T_world_cam, width, height)
@@ -223,9 +229,3 @@ def _pose_index(model: ObjectModel, rotation: Array) -> int:
     up = rotation[2]
     ups = [Rotation.from_quat(p.quaternion).as_matrix()[2] for p in model.stable_poses]
     return int(np.argmax([float(side @ up) for side in ups]))
-
-
-def check_meshes(files: Sequence[Path]) -> None:
-    """Raises AssetError where no mesh is among the files."""
-    if not any(f.suffix.lower() in (".urdf", ".obj", ".stl", ".ply", ".glb") for f in files):
-        raise AssetError("no mesh among the files; drop a URDF, OBJ, STL, PLY or GLB file")

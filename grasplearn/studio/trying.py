@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +15,17 @@ import numpy as np
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.film import SPEED, Film
 from grasplearn.lessons import is_complete, load_lesson
-from grasplearn.library import DEMONSTRATION
+from grasplearn.library import DEMONSTRATION, find_skill
 from grasplearn.results import to_row, versions
 from grasplearn.seeing import Seeing
 from grasplearn.show.overlay import demonstration_picture, depth_picture
-from grasplearn.show.page import DemoPage, Figure, TrialPicture, write_page
+from grasplearn.show.page import AGAIN, DemoPage, Figure, TrialPicture, write_page
 from grasplearn.show.style import Frame, verdict
 from grasplearn.sim.judge import correct_grasp
 from grasplearn.sim.world import World
 from grasplearn.skill import Skill
 from grasplearn.statistics import MEAN, rates, wilson
+from grasplearn.studio.settings import Settings
 from grasplearn.studio.table import Table, encoded
 from grasplearn.tiers import TIERS
 from grasplearn.trial import run_trial, trial_scene, trial_seed
@@ -32,14 +35,21 @@ VIDEO, REPORT = "trials.mp4", "report.html"
 # So many runs stay on disk.
 KEPT_RUNS = 8
 PICTURE_SIDE = 448
+# Where 'grasplearn pick' looks for skills by itself.
+LIBRARY = "skills"
+AGAIN_EACH = (
+    "Each command tries one skill by itself. Scenes are drawn so that the shown grasp is free in "
+    "them: here both met those of the first skill, and by itself the second may meet others."
+)
 
 
 class Trying:
     """A run of trials.
 
     Args:
-        job: names the run. skills, folders: by the names that stand above the columns.
-        table: lends its world. runs: where the run's folder goes.
+        job: names the run. skills: by the names that stand above the columns.
+        settings: say where the skills lie and where the run's folder goes.
+        table: lends its world.
         tell, check: see ``Workbench``.
 
     Raises:
@@ -50,15 +60,15 @@ class Trying:
         self,
         job: int,
         skills: dict[str, Skill],
-        folders: dict[str, Path],
+        settings: Settings,
         table: Table,
-        runs: Path,
         tell: Callable[[dict[str, Any]], None],
         check: Callable[[], None],
     ) -> None:
         self.job, self.skills, self.table = job, skills, table
-        self.out, self._tell, self._check = runs / str(job), tell, check
-        self.lessons = {name: _lesson(name, folder) for name, folder in folders.items()}
+        self.library, self.out = settings.library, settings.runs / str(job)
+        self._tell, self._check = tell, check
+        self.lessons = {name: _lesson(name, find_skill(self.library, name)) for name in skills}
         self.first: Lesson = next(iter(self.lessons.values()))
         for name, lesson in self.lessons.items():
             if lesson.object_id not in table.catalogue:
@@ -200,20 +210,28 @@ class Trying:
             ),
             summary=summary,
             trials=tuple(self.pictures),
-            command=f"grasplearn pick {next(iter(self.skills))} --tier {tier} --trials {trials} "
-            f"--seed {seed}",
+            command=self._commands(tier, trials, seed),
+            again=AGAIN if len(self.skills) == 1 else AGAIN_EACH,
             seed=seed,
             versions=versions(),
             video=self.out / VIDEO,
-            video_caption=(
-                f"All {trials} trials at {SPEED:g} times the speed, from the left: {names}."
-            ),
+            video_caption=f"Every trial at {SPEED:g} times the speed, from the left: {names}.",
             learnt=tuple(
                 Figure(skill.heatmap(), f"Where '{name}' sees the spot on its own demonstration.")
                 for name, skill in self.skills.items()
             ),
         )
         write_page(page, self.out / REPORT)
+
+    def _commands(self, tier: str, trials: int, seed: int) -> str:
+        """What tries each skill by itself, in the folder that the studio was started in."""
+        told = ["--tier", tier, "--trials", str(trials), "--seed", str(seed)]
+        # Relative: the report is passed on, and says nothing of where a person keeps things.
+        if (library := os.path.relpath(self.library)) != LIBRARY:
+            told += ["--library", library]
+        if objects := self.table.sources.get(self.first.object_id):
+            told += ["--objects", os.path.relpath(objects)]
+        return "\n".join(shlex.join(["grasplearn", "pick", name, *told]) for name in self.skills)
 
 
 def _lesson(name: str, folder: Path) -> Lesson:

@@ -26,9 +26,10 @@ from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.show.heat import heat_layer
 from grasplearn.show.overlay import depth_picture
 from grasplearn.skill import KIND, Skill
+from grasplearn.studio.dropped import files_in, meshes_in, told_by_name
 from grasplearn.studio.settings import Settings
 from grasplearn.studio.state import unpack
-from grasplearn.studio.table import Picture, Table, check_meshes, encoded, own_picture
+from grasplearn.studio.table import Picture, Table, encoded, own_picture
 from grasplearn.studio.trying import Trying
 from grasplearn.types import Demonstration, Grasp, Observation
 
@@ -69,16 +70,15 @@ class Workbench:
 
     def picture(self, job: int, folder: str) -> dict[str, Any]:
         """A person's own picture."""
-        return self._show(own_picture(_files(folder), job))
+        with told_by_name(folder):
+            return self._show(own_picture(files_in(folder), job))
 
     def mesh(self, job: int, folder: str, tier: str, seed: int) -> dict[str, Any]:
         """A person's own object: into the catalogue, and onto the table."""
-        check_meshes(_files(folder))
-        before = set(self.table.own())
-        complaints = self.table.add_objects(Path(folder))
+        with told_by_name(folder):
+            names, complaints = self.table.add_objects(meshes_in(folder))
         self._tell({"say": "objects", "objects": self.table.choices()})
-        new = [name for name in self.table.own() if name not in before] or self.table.own()
-        return {**self.scene(job, new[0], tier, seed), "complaints": complaints}
+        return {**self.scene(job, names[0], tier, seed), "complaints": complaints}
 
     def _show(self, picture: Picture) -> dict[str, Any]:
         self.pictures[picture.number] = self.current = picture
@@ -118,8 +118,8 @@ class Workbench:
         """
         shown = self._picture(picture)
         self._tell_phase(job, "looking at the grasp")
-        observation = shown.observation
-        chosen = pixel_grasp(observation, grasp["u"], grasp["v"], grasp["yaw_deg"], grasp["width"])
+        at = grasp["u"], grasp["v"], grasp["yaw_deg"], grasp["width"]
+        chosen = pixel_grasp(shown.observation, *at)
         lesson = self.table.lesson(shown, chosen)
         folder = skill_folder(self.settings.library, name)
         if folder.exists() and not replace:
@@ -130,15 +130,15 @@ class Workbench:
         self._tell_phase(job, "imprinting")
         with one_thread([rule]):
             skill = Skill.teach(
-                Demonstration(observation, chosen),
+                Demonstration(shown.seen, chosen),
                 teaching,
                 weights=self.settings.weights,
                 seed=seed,
                 watch=lambda step, update: self._check(),
-                look=_Looking(job, observation, chosen, self._tell, self._check),
+                look=_Looking(job, shown, chosen, self._tell, self._check),
             )
             self._check()
-            self._tell_heat(job, observation, skill)
+            self._tell_heat(job, shown, skill)
         self._check()
         skill.save(folder, lesson=lesson, replace=replace)
         self._tell({"say": "library"})
@@ -158,7 +158,7 @@ class Workbench:
         shown = self._picture(picture)
         found = self._load(skill)
         with one_thread([found.method]):
-            prediction = found.predict(shown.observation)
+            prediction = found.predict(shown.seen)
         layer = heat_layer(shown.observation, prediction.quality)
         self._tell({"say": "heat", "job": job, "heat": encoded(layer, ".png")})
         return {
@@ -174,7 +174,7 @@ class Workbench:
         Raises:
             FileFormatError: it is no skill, damaged, or taught on weights that are not here.
         """
-        (file,) = _files(folder)
+        (file,) = files_in(folder)
         place = Path(folder) / ".skill"
         unpack(file, place)
         _, card = load_tensors(place / WEIGHTS, KIND)
@@ -206,10 +206,7 @@ class Workbench:
         """Trials of one skill, or of two in the same scenes."""
         self._tell_phase(job, "loading")
         loaded = {name: self._load(name) for name in skills}
-        folders = {name: find_skill(self.settings.library, name) for name in skills}
-        trying = Trying(
-            job, loaded, folders, self.table, self.settings.runs, self._tell, self._check
-        )
+        trying = Trying(job, loaded, self.settings, self.table, self._tell, self._check)
         try:
             with one_thread([skill.method for skill in loaded.values()]):
                 return trying.run(tier, trials, seed)
@@ -237,9 +234,9 @@ class Workbench:
         self._check()
         self._tell({"say": "progress", "job": job, "progress": {"phase": phase}})
 
-    def _tell_heat(self, job: int, observation: Observation, skill: Skill) -> None:
+    def _tell_heat(self, job: int, shown: Picture, skill: Skill) -> None:
         try:
-            layer = heat_layer(observation, skill.predict(observation).quality)
+            layer = heat_layer(shown.observation, skill.predict(shown.seen).quality)
         except NoGraspError:
             return
         self._tell({"say": "heat", "job": job, "heat": encoded(layer, ".png")})
@@ -250,7 +247,7 @@ class _Looking:
     """Tells how far teaching has come, and draws where the net looks as often as time allows."""
 
     job: int
-    observation: Observation
+    shown: Picture
     grasp: Grasp
     tell: Tell
     check: Callable[[], None]
@@ -258,7 +255,7 @@ class _Looking:
 
     def __post_init__(self) -> None:
         self.start = time.perf_counter()
-        self.view = heightmap(self.observation)
+        self.view = heightmap(self.shown.seen)
         self.picture = encode(self.view)
 
     def __call__(self, progress: Progress) -> None:
@@ -285,7 +282,7 @@ class _Looking:
             decode(maps, self.view, self.grasp.yaw)
         except NoGraspError:  # nothing that could be drawn
             return
-        layer = heat_layer(self.observation, quality_map(maps).cpu().numpy())
+        layer = heat_layer(self.shown.observation, quality_map(maps).cpu().numpy())
         self.tell({"say": "heat", "job": self.job, "heat": encoded(layer, ".png")})
 
     @contextmanager
@@ -317,10 +314,6 @@ def resident_bytes() -> int | None:
 def _units(depth: NDArray[np.float32]) -> bytes:
     units = np.rint(depth / DEPTH_UNIT).clip(0, 65535)
     return bytes(units.astype("<u2").tobytes())
-
-
-def _files(folder: str) -> list[Path]:
-    return sorted(p for p in Path(folder).iterdir() if p.is_file() and not p.name.startswith("."))
 
 
 def _told(picture: Picture) -> dict[str, Any]:

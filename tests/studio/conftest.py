@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_kit import opened
 from studio_kit import Studio
 
 
@@ -48,3 +49,9 @@ def chromium() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, studio: Studio) -> Iterator[Any]:
+    """The studio, opened."""
+    yield from opened(chromium, studio)

@@ -215,7 +215,9 @@ def test_a_gigabyte_is_refused_at_once(client: httpx.Client, tiny_studio: Studio
     refused(client.post("/api/check", content=b" " * 10**6), 413)
 
 
-def test_pickles_bombs_and_rubbish_are_no_files(client: httpx.Client, tmp_path: Path) -> None:
+def test_pickles_bombs_and_rubbish_are_no_files(
+    client: httpx.Client, tiny_studio: Studio, tmp_path: Path
+) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.write_text, (tmp_path / "evil", "ran"))
@@ -249,7 +251,7 @@ def test_pickles_bombs_and_rubbish_are_no_files(client: httpx.Client, tmp_path: 
         answer = client.post(f"/api/drops/{key}/open", json={})
         job = wait_for_job(client, answer.json()["number"])
         assert job["status"] == "failed" and word in job["error"], (job["status"], job["error"])
-        assert "Traceback" not in job["error"]
+        assert "Traceback" not in job["error"] and str(tiny_studio.home) not in job["error"]
     assert not (tmp_path / "evil").exists()
 
 
@@ -349,3 +351,15 @@ def test_a_good_mesh_lies_on_the_table(client: httpx.Client, tiny_studio: Studio
     picture = client.get("/api/state").json()["picture"]
     assert picture["object"] == "my_box" and not picture["own"]
     assert {"id": "my_box", "split": "user"} in client.get("/api/choices").json()["objects"]
+
+    # A URDF is called as its file is, and the table can be laid again as it was.
+    part = '<visual><geometry><mesh filename="my_box.obj"/></geometry></visual>'
+    urdf = (
+        f'<robot name="x"><link name="a">{part}{part.replace("visual", "collision")}</link></robot>'
+    )
+    key = client.post("/api/drops").json()["drop"]
+    client.put(f"/api/drops/{key}/my_box.obj", content="\n".join(lines).encode())
+    client.put(f"/api/drops/{key}/crate.urdf", content=urdf.encode())
+    laid = wait_for_job(client, client.post(f"/api/drops/{key}/open", json={}).json()["number"])
+    assert laid["status"] == "done", laid["error"]
+    assert client.get("/api/state").json()["picture"]["object"] == "crate"

@@ -5,93 +5,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from studio_kit import PATIENCE_S, Studio, wait_for
+from page_kit import ACROSS, drag, lay_first_scene, opened, ready, saved, until
+from studio_kit import Studio
 from teaching_kit import demonstration, table
 
 from grasplearn.files import save_demonstration
 from grasplearn.learning.teaching import Teaching
 from grasplearn.lessons import load_lesson
+from grasplearn.sim.camera import overhead_camera
 from grasplearn.skill import Skill
 from grasplearn.types import Demonstration, wrap_yaw
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.timeout(600)
-# Ends of a line across the hammer's handle in the first scene (hammer_06, same, seed 0), px.
 SEEN_TO_LEARN = "!isNaN(document.getElementById('fig-loss').textContent)"
-ACROSS = (196, 311), (222, 338)
-
-
-@pytest.fixture
-def page(chromium: Any, studio: Studio) -> Iterator[Any]:
-    """The studio, opened; at the end it must have been quiet and have kept to itself."""
-    yield from opened(chromium, studio)
-
-
-def opened(chromium: Any, studio: Studio, **options: Any) -> Iterator[Any]:
-    settings = {"viewport": {"width": 1440, "height": 1000}, "accept_downloads": True, **options}
-    context = chromium.new_context(**settings)
-    context.set_default_timeout(1000 * PATIENCE_S)
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(f"error: {error}"))
-    page.on("request", lambda request: asked.append(request.url))
-    page.quiet = said
-    page.goto(studio.address)
-    ready(page)
-    yield page
-    outside = [url for url in asked if not url.startswith((studio.base, "blob:", "data:"))]
-    context.close()
-    assert not outside
-    # The browser itself reports what did not answer while the server was down.
-    assert not [line for line in said if "ERR_CONNECTION_REFUSED" not in line]
-
-
-def ready(page: Any) -> None:
-    page.wait_for_selector("body[data-picture]")
-    page.wait_for_selector("#link[data-kind=good]")
-
-
-def place(page: Any, pixel: tuple[float, float]) -> tuple[float, float]:
-    """Where a pixel of the picture is on the screen."""
-    box = page.locator("#picture").bounding_box()
-    width, height = page.evaluate("[studio.state.picture.width, studio.state.picture.height]")
-    u, v = pixel
-    return box["x"] + (u + 0.5) / width * box["width"], box["y"] + (v + 0.5) / height * box[
-        "height"
-    ]
-
-
-def until(page: Any, seen: str, argument: Any = None) -> None:
-    """Waits for an expression to be true; the page's own policy forbids Playwright's way to."""
-    wait_for(lambda: page.evaluate(seen, argument), seen)
-
-
-def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.mouse.move(*place(page, start))
-    page.mouse.down()
-    page.mouse.move(*place(page, end), steps=3)
-    page.mouse.up()
-
-
-def lay_first_scene(page: Any) -> None:
-    told = page.evaluate(
-        """() => fetch('api/scene', {method: 'POST', headers: {'Content-Type': 'application/json'},
-        body: JSON.stringify({object: 'hammer_06', tier: 'same', seed: 0})}).then(r => r.json())"""
-    )
-    until(page, f"document.body.dataset.picture == '{told['number']}'")
-    ready(page)
-
-
-def saved(studio: Studio, name: str) -> Path:
-    return studio.library / name
 
 
 def test_by_mouse_teach_watch_try_see_success(page: Any, studio: Studio) -> None:
@@ -124,6 +56,10 @@ def test_by_mouse_teach_watch_try_see_success(page: Any, studio: Studio) -> None
     assert skill.method == "static-sgm" and len(skill.taught.report.losses) == Teaching().steps
     lesson = load_lesson(saved(studio, "by_mouse") / "demonstration")
     assert lesson.object_id == "hammer_06" and lesson.part == "handle"
+    # Pointed at in a finer picture, taught in pixels as large as those of trials.
+    seen, trials = lesson.demonstration.observation.camera, overhead_camera()
+    assert page.evaluate("studio.state.picture.height") > seen.height == trials.height
+    assert math.isclose(seen.K[0, 0], trials.K[0, 0])
 
     page.wait_for_selector("#link[data-kind=good]")
     page.get_by_role("spinbutton", name="Trials").fill("2")

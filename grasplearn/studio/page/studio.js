@@ -18,7 +18,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 // -- what the page knows --------------------------------------------------------------------------
 
 let state = null; // as the server last told it
-let choices = { objects: [], tiers: [], rules: [], max_width: 0.08 };
+let choices = { objects: [], tiers: [], rules: [], max_width: 0.08, max_upload: Infinity };
 let choicesCount = -1;
 let grasp = null; // {u, v, yaw_deg, width}: pixels of the picture, degrees counter-clockwise, m
 let found = null; // where a skill would grasp
@@ -29,9 +29,10 @@ let zoom = 1, panX = 0, panY = 0;
 let depth = null; // Uint16Array
 let stillPicture = null, depthPicture = null, robotPicture = null;
 let pictureNumber = null;
+const laid = new Set(); // pictures that this page asked for: each has its job's number
 let heatKey = "";
 let ownName = false; // whether a person has typed the skill's name
-let watchedJob = null, announced = new Set(), ended = new Set();
+const ended = new Set(); // jobs of which it was said how they ended, or that had ended before
 const measured = { frames: 0, drawn: [] }; // for benchmarks/studio.py
 window.studio = { measured, get state() { return state; }, get grasp() { return grasp; } };
 
@@ -71,8 +72,8 @@ function connect() {
   socket.binaryType = "arraybuffer";
   socket.onopen = () => { retry = 300; look(); };
   socket.onmessage = ({ data }) => (typeof data === "string" ? take(JSON.parse(data)) : frame(data));
-  socket.onclose = () => {
-    status("no connection; trying again", "bad");
+  socket.onclose = ({ reason }) => {
+    status(reason || "no connection; trying again", "bad");
     document.body.dataset.link = "off";
     setTimeout(connect, retry);
     retry = Math.min(retry * 1.6, 3000);
@@ -118,11 +119,11 @@ function next() {
 
 function take(told) {
   const restarted = state && state.server !== told.server;
+  if (!state || restarted) for (const job of told.jobs) if (!open(job)) ended.add(job.number);
   state = told;
   document.body.dataset.link = "on";
   if (restarted) {
     toast("The studio was started anew. What was being learnt then is gone; the skills are as they were.");
-    watchedJob = null;
     choicesCount = -1;
     pictureNumber = undefined; // whatever there is now, it is another one
   }
@@ -171,29 +172,25 @@ function notes() {
 const running = () => state?.jobs.find((j) => ["running", "stopping"].includes(j.status));
 const open = (job) => ["queued", "running", "stopping"].includes(job.status);
 
-/** Says once how a job ended; jobs that had ended before this page came are not told anew. */
+/** Says once how a job ended, also of one so quick that it was never told as running. */
 function noteEnd(job) {
-  if (open(job)) { announced.add(job.number); return; }
-  if (ended.has(job.number)) return;
+  if (open(job) || ended.has(job.number)) return;
   ended.add(job.number);
-  const seen = announced.has(job.number);
-  if (job.status === "failed" && seen) toast(sentence(job.error));
-  if (job.status === "cancelled" && seen) toast(`Cancelled: ${job.title}. The skills are as they were.`);
+  if (job.status === "failed") toast(sentence(job.error));
+  if (job.status === "cancelled") toast(`Cancelled: ${job.title}. The skills are as they were.`);
   if (job.status !== "done") return;
   if (job.kind === "teach") {
-    if (seen) {
-      const kept = { imprint: "the imprint", refined: "the refined net", untaught: "the untaught net" }[job.result.kept];
-      say(`Taught ${job.result.skill} in ${job.result.seconds.toFixed(1)} s; kept: ${kept}.`, "good");
-      if (job.result.warning) toast(sentence(job.result.warning));
-      $("skill-a").dataset.want = job.result.skill;
-      ownName = false;
-    }
-  } else if (job.kind === "find" && job.result.picture === pictureNumber && seen) {
+    const kept = { imprint: "the imprint", refined: "the refined net", untaught: "the untaught net" }[job.result.kept];
+    say(`Taught ${job.result.skill} in ${job.result.seconds.toFixed(1)} s; kept: ${kept}.`, "good");
+    if (job.result.warning) toast(sentence(job.result.warning));
+    $("skill-a").dataset.want = job.result.skill;
+    ownName = false;
+  } else if (job.kind === "find" && job.result.picture === pictureNumber) {
     found = job.result.grasp;
     say(`${job.result.skill} would grasp here, confidence ${job.result.confidence.toFixed(2)}.`, "good");
     drawMarks();
-  } else if (job.kind === "take_in" && seen) toast(`Imported ${job.result.skill}.`);
-  else if (job.kind === "mesh" && seen) for (const c of job.result.complaints) toast(sentence(c));
+  } else if (job.kind === "take_in") toast(`Imported ${job.result.skill}.`);
+  else if (job.kind === "mesh") for (const c of job.result.complaints) toast(sentence(c));
 }
 
 // -- the stage -------------------------------------------------------------------------------------
@@ -214,6 +211,9 @@ function draw(image) {
 }
 
 async function newPicture(picture) {
+  if (grasp && picture && pictureNumber && !laid.has(picture.number)) {
+    toast("The table was laid anew from another page; the grasp that was drawn here is gone.");
+  }
   pictureNumber = picture ? picture.number : null;
   depth = stillPicture = depthPicture = null;
   grasp = found = null;
@@ -236,8 +236,9 @@ async function newPicture(picture) {
     const units = new Uint16Array(await parts[2].arrayBuffer());
     if (number !== pictureNumber) return; // a newer one has come
     [stillPicture, depthPicture, depth] = [color, shades, units];
-  } catch {
-    return; // the next state tells which picture there is now
+  } catch { // it is gone, and the next state tells of another; or it did not get through
+    setTimeout(() => { if (number === pictureNumber) newPicture(state.picture); }, 1000);
+    return;
   }
   const canvas = $("picture");
   [canvas.width, canvas.height] = [picture.width, picture.height];
@@ -421,9 +422,17 @@ function jaws(g, kind) {
   return group;
 }
 
-// Pointer: press at a handle takes it, press elsewhere begins a new grasp; Shift or a second button moves the sheet.
-let drag = null;
-const REACH = 18; // CSS px around a handle
+// Pointer: press at a handle takes it, press elsewhere begins a new grasp; Shift or a second button moves the sheet,
+// two fingers zoom and move it.
+let drag = null, pinch = null;
+const fingers = new Map(); // where each pointer that is down is, CSS px
+const REACH = { mouse: 18, pen: 18, touch: 24 }; // CSS px around a handle
+
+/** The middle between two fingers, shares of the stage, and how far they are apart. */
+function spread() {
+  const box = $("stage").getBoundingClientRect(), [[x1, y1], [x2, y2]] = [...fingers.values()];
+  return { x: ((x1 + x2) / 2 - box.left) / box.width, y: ((y1 + y2) / 2 - box.top) / box.height, apart: Math.hypot(x2 - x1, y2 - y1) };
+}
 
 function handleAt(event) {
   if (!grasp) return null;
@@ -433,12 +442,20 @@ function handleAt(event) {
     box.top + box.height * (panY + zoom * (y + 0.5) / p.height) - event.clientY);
   const places = [[grasp.u, grasp.v], ...ends(grasp)].map(distance);
   const nearest = places.indexOf(Math.min(...places));
-  return places[nearest] <= REACH ? nearest : null;
+  return places[nearest] <= (REACH[event.pointerType] ?? REACH.mouse) ? nearest : null;
 }
 
 $("stage").addEventListener("pointerdown", (event) => {
   if (!state?.picture || view === "robot") return;
   $("stage").focus({ preventScroll: true });
+  fingers.set(event.pointerId, [event.clientX, event.clientY]);
+  if (fingers.size > 1) { // what the first finger began to draw was not meant
+    if (drag?.moved) setGrasp(drag.before, { remember: false });
+    drag = null;
+    pinch = fingers.size === 2 ? spread() : null;
+    event.preventDefault();
+    return;
+  }
   if (event.button === 1 || event.shiftKey) {
     drag = { pan: [event.clientX, event.clientY, panX, panY] };
     $("stage").classList.add("panning");
@@ -451,6 +468,14 @@ $("stage").addEventListener("pointerdown", (event) => {
 });
 
 $("stage").addEventListener("pointermove", (event) => {
+  if (fingers.has(event.pointerId)) fingers.set(event.pointerId, [event.clientX, event.clientY]);
+  if (pinch) {
+    const { x, y, apart } = pinch;
+    pinch = spread();
+    [panX, panY] = [panX + pinch.x - x, panY + pinch.y - y];
+    setZoom(zoom * pinch.apart / Math.max(apart, 1), pinch.x, pinch.y);
+    return;
+  }
   if (!drag) return;
   const begun = performance.now();
   if (drag.pan) {
@@ -475,6 +500,8 @@ function dragged(at) {
 }
 
 function drop(event) {
+  fingers.delete(event.pointerId);
+  pinch = null;
   if (!drag) return;
   const ending = drag;
   drag = null;
@@ -632,13 +659,14 @@ function showResults() {
   const live = job?.status === "running";
   const robot = document.querySelector("[data-view=robot]");
   robot.disabled = !live && !robotPicture;
-  if (live && shownRun !== job.number) { shownRun = job.number; show("robot"); }
-  if (!live && shownRun && view === "robot" && job?.number === shownRun && job.status !== "queued" && !job.returned) {
+  // A grasp that is being drawn is not taken from under the pointer: the robot is shown after it.
+  if (live && shownRun !== job.number && !drag) { shownRun = job.number; show("robot"); }
+  if (!live && shownRun && view === "robot" && job?.number === shownRun && job.status !== "queued") {
     shownRun = 0;
     if (!calm) setTimeout(() => { if (view === "robot") show("color"); }, 1500); else show("color");
   }
   if (!job) return;
-  patch($("scores"), job.scores.map((s) => [`${s.skill}${s.successes}/${s.trials}`, () => score(s)]));
+  patch($("scores"), job.scores.filter((s) => s.trials).map((s) => [`${s.skill}${s.successes}/${s.trials}`, () => score(s)]));
   patch($("strip"), job.trials.map((t) => [`${job.number}${t.picture}`, () => trial(job, t)]));
   patch($("downloads"), job.status === "done" ? [
     [`v${job.number}`, () => el("a", { className: "button", href: `api/runs/${job.result.run}/trials.mp4`, download: "trials.mp4", textContent: "Download the video" })],
@@ -753,7 +781,11 @@ $("teach-form").addEventListener("submit", (event) => {
 });
 $("cancel").onclick = () => { const job = teaching(); if (job) cancel(job.number); };
 $("name").oninput = () => { ownName = true; };
-$("new-scene").onclick = () => doing(() => ask("POST", "api/scene", { object: $("object").value.trim(), tier: $("tier").value, seed: Math.floor(Math.random() * 2 ** 31) }));
+$("new-scene").onclick = () => doing(async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const job = await ask("POST", "api/scene", { object: $("object").value.trim(), tier: $("tier").value, seed });
+  laid.add(job.number);
+});
 $("object").onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); $("new-scene").click(); } };
 $("object").onchange = () => { if (choices.objects.some((o) => o.id === $("object").value)) $("new-scene").click(); };
 $("rule").onchange = $("tier").onchange = notes;
@@ -773,9 +805,18 @@ async function opened(list) {
   const all = [...list];
   if (!all.length) return;
   await doing(async () => {
+    for (const file of all) await readable(file);
     const { drop } = await ask("POST", "api/drops");
     for (const file of all) await ask("PUT", `api/drops/${drop}/${encodeURIComponent(file.name)}`, file);
-    await ask("POST", `api/drops/${drop}/open`, { tier: $("tier").value || "same" });
+    const job = await ask("POST", `api/drops/${drop}/open`, { tier: $("tier").value || "same" });
+    laid.add(job.number);
+  });
+}
+/** Tells what the browser itself could only call a broken connection. */
+async function readable(file) {
+  if (file.size > choices.max_upload) throw new Error(`${file.name} is larger than ${choices.max_upload / 2 ** 20} MiB; drop a smaller file`);
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Error(`${file.name} cannot be read; drop the files themselves, not their folder`);
   });
 }
 $("files").onchange = async () => { await opened($("files").files); $("files").value = ""; };
