@@ -288,7 +288,7 @@ def _same_grasps(
 
     others = world.catalogue.neighbours_of(lesson.object_id)
     apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
-    left_out = 0
+    left_out = alike = 0
     for number in range(options.scenes):
         if number % 10 == 0:
             far = {name: max(found, default=0.0) for name, found in apart.items()}
@@ -306,13 +306,23 @@ def _same_grasps(
             maps = device.maps(encode(view).numpy())
             own = picture.View(view.rgb, view.height, view.known)
             made, _ = answer.decode(*maps, own, wanted.demonstrated_yaw)
-            whole, _ = device.predict(seen)
+            whole, sure = device.predict(seen)
         except (NoGraspError, SceneError):
             left_out += 1
             continue
+        theirs = picture.heightmap(seen)
+        alike += all(
+            np.array_equal(getattr(theirs, part), getattr(view, part))
+            for part in ("rgb", "height", "known")
+        )
         for name, grasp in (("same_heightmap", made), ("own_heightmap", whole)):
-            apart[name].append(float(np.linalg.norm(grasp.center_world - right.center_world)))
+            far = float(np.linalg.norm(grasp.center_world - right.center_world))
+            apart[name].append(far)
+            if far >= 1e-3:
+                row = {"scene": number, "with": name, "apart_m": far, "confidence": sure}
+                print(json.dumps(row), flush=True)
     told: dict[str, Any] = {"scenes": options.scenes - left_out, "left_out": left_out}
+    told["equal_heightmaps"] = alike
     for name, found in apart.items():
         within = sum(far < 1e-3 for far in found)
         told[name] = {"within_1_mm": within, "median_m": float(np.median(found))}
