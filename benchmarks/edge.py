@@ -36,7 +36,7 @@ from grasplearn.edge.runtime import Bound, session
 
 MIB = 2**20
 SMALL = 64
-PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "teach_head")
+PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "head_turn")
 # glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
 # itself; a device's allocator without such habits needs no setting.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}

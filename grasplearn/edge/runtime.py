@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from grasplearn.edge.names import NEW
+from grasplearn.edge.names import NEW, VIA
 from grasplearn.errors import FileFormatError, InvalidValueError
 
 Array = NDArray[np.float32]
@@ -50,7 +50,7 @@ class Bound:
     """A graph whose inputs and outputs are numpy arrays that stay where they are.
 
     An output named ``new.X`` is written over input X: the graph's last operator on each is
-    elementwise, and all else that reads X has run before.
+    elementwise, and all else that reads X has run before. So is ``via.N.X`` over output X.
 
     Attributes:
         inputs, outputs: the arrays by name; write into the first, ``run``, read the second.
@@ -90,6 +90,8 @@ class Bound:
         for value in graph.get_outputs():
             shape = tuple(value.shape)
             array = (into or {}).get(value.name)
+            if value.name.startswith(VIA):
+                array = self.outputs[value.name.split(".", 2)[2]]
             if array is None and value.name.startswith(NEW):
                 array = self.inputs[value.name.removeprefix(NEW)]
             if array is None:
