@@ -139,8 +139,10 @@ class _Maker:
         adds to the projection's gradient."""
         spec, cells = self._spec, self._cells**2
         for_x, h = self._maps(g, NORMAL, spec.features), self._maps(g, H, spec.width)
-        turned = g.transpose(g.reshape(h, (spec.width, cells)), (1, 0))
-        self._add(g, {"project": g.matmul(g.reshape(for_x, (spec.features, cells)), turned)})
+        # The narrower of the two is transposed.
+        turned = g.transpose(g.reshape(for_x, (spec.features, cells)), (1, 0))
+        grad = g.matmul(g.reshape(h, (spec.width, cells)), turned)
+        self._add(g, {"project": g.transpose(grad, (1, 0))})
         project = g.input(f"{PREFIX}project", self._shapes[f"{PREFIX}project"])
         back = g.reshape(g.transpose(project, (1, 0)), (spec.width, spec.features, 1, 1))
         g.output(NEW_ERROR, g.conv(for_x, back))

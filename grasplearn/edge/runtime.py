@@ -1,12 +1,13 @@
 """A graph in onnxruntime, with every buffer bound once. Needs numpy and onnxruntime alone.
 
-Three settings keep a step's memory low and flat in the net's depth:
+These settings keep a step's memory low and flat in the net's depth:
 
 - ``PRIORITY_BASED``: the nodes run in the order they were written in, so that an update does not
   wait, and may be written over what it replaces. The default order puts all updates last.
 - No rewriting of the graph: it would take a second pass for a repetition of the first and keep all
   activations of the first to save it; and nodes that it makes anew lose their place in the order.
-- No arena: it would round up and keep what was freed.
+- No arena: it would round up and keep what was freed. And no reuse: what is dead would be kept
+  until something later of the same size takes its place.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
+    options.enable_mem_reuse = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

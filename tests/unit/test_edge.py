@@ -25,6 +25,7 @@ from grasplearn.edge import device as edge_device
 from grasplearn.edge.chain import Chain
 from grasplearn.edge.eight_bit import write_eight_bit
 from grasplearn.edge.export import Export, arrays, step_of, write_export, write_support
+from grasplearn.edge.liveness import live_bytes
 from grasplearn.edge.nearest import nearest
 from grasplearn.edge.runtime import Bound, session
 from grasplearn.edge.step_cost import Size, batch_of
@@ -40,7 +41,9 @@ from grasplearn.learning.teaching import teach
 from grasplearn.library import DEMONSTRATION, WEIGHTS
 from grasplearn.nets import codec, weights
 from grasplearn.nets.chain import Batch
+from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import maps_loss
+from grasplearn.rules.sgm import SGMs
 from grasplearn.skill import KIND, Skill
 
 STEPS, SIDE, SAMPLES = 5, 64, 2
@@ -205,6 +208,19 @@ def test_no_graph_holds_a_foreign_operator_or_an_open_shape(pretrained) -> None:
         assert {name for node in model.graph.node for name in node.output} <= known
         for value in model.graph.value_info:
             assert all(d.dim_value > 0 for d in value.type.tensor_type.shape.dim), value.name
+
+
+def test_the_chains_head_is_no_wider_than_a_block() -> None:
+    """At the size that is measured; the head in one graph held more than twice a block."""
+    net = GraspNet(NetSpec(width=64, depth=1, features=48, groups=6, hidden=16))
+    modules = {"static-sgm": SGMs.untrained(net, np.random.default_rng(0))}
+    step = step_of(Pretrained(net, modules), Export("static-sgm", "lars", 224, 1))
+    held = {name: live_bytes(model).peak for name, model in chain_models(step, {}).items()}
+    # A block's output, and all that it is on its way, lies in lent memory.
+    assert held["forward_stem"] == held["forward_block"] == 0
+    heads = {name: size for name, size in held.items() if "head" in name}
+    assert {f"head_{n}" for n in ("normalise", "look", "turn", "send")} <= heads.keys()
+    assert max(heads.values()) <= held["teach_block"]
 
 
 # Pictures and answers without torch and OpenCV.
