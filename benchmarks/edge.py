@@ -379,8 +379,8 @@ def environment(options: argparse.Namespace) -> None:
         own = sum(f.stat().st_size for f in edge.glob("*.py")) / MIB
         code = (
             "import time, sys, importlib.util as u; s = time.perf_counter(); "
-            "import grasplearn.edge.run; print(time.perf_counter() - s, u.find_spec('torch'), "
-            "'torch' in sys.modules)"
+            "import grasplearn.edge.run; print(time.perf_counter() - s, "
+            "*(n for n in ('torch', 'pybullet', 'cv2', 'scipy') if u.find_spec(n)))"
         )
         taken = [
             subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
@@ -390,7 +390,7 @@ def environment(options: argparse.Namespace) -> None:
             "installed_mib": {k: round(v, 1) for k, v in sizes.items() if v >= 0.5},
             "needed_of_grasplearn_mib": round(own, 3),
             "import_s": sorted(float(done.stdout.split()[0]) for done in taken),
-            "torch": taken[0].stdout.split()[1:],
+            "of_torch_pybullet_cv2_scipy": taken[0].stdout.split()[1:],
         }
         print(json.dumps(told))
 
