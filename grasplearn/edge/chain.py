@@ -121,13 +121,13 @@ class Chain:
         self.width = np.zeros(maps[0], np.float32)
 
         def head_in(idle: Array) -> ChainHead:
-            own_and_told, out = {**own, **told}, self._maps[last % 2]
-            return ChainHead(head, own_and_told, out, self.place, self.width, self._error, idle)
+            known, out = {**own, **told}, self._maps[last % 2]
+            return ChainHead(head, known, out, self.place, self.width, self._error, idle)
 
         # While a first pass finds the error, the other of the blocks' buffers lies idle; at a
         # step's end it holds the last block's input.
         self._head = head_in(self._maps[(last + 1) % 2])
-        self._head_at_end = lambda: head_in(np.zeros(maps[1:], np.float32))
+        self._head_at_end: Callable[[], ChainHead] = lambda: head_in(np.zeros(maps[1:], np.float32))
         self._late_head: ChainHead | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
