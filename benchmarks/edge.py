@@ -36,7 +36,7 @@ from grasplearn.edge.runtime import Bound, session
 
 MIB = 2**20
 SMALL = 64
-PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "teach_head")
+PARTS = ("forward_block", "teach_stem", "teach_block", "teach_last", "head_turn")
 # glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
 # itself; a device's allocator without such habits needs no setting.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
@@ -288,7 +288,7 @@ def _same_grasps(
 
     others = world.catalogue.neighbours_of(lesson.object_id)
     apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
-    left_out = 0
+    left_out = alike = 0
     for number in range(options.scenes):
         if number % 10 == 0:
             far = {name: max(found, default=0.0) for name, found in apart.items()}
@@ -306,13 +306,23 @@ def _same_grasps(
             maps = device.maps(encode(view).numpy())
             own = picture.View(view.rgb, view.height, view.known)
             made, _ = answer.decode(*maps, own, wanted.demonstrated_yaw)
-            whole, _ = device.predict(seen)
+            whole, sure = device.predict(seen)
         except (NoGraspError, SceneError):
             left_out += 1
             continue
+        theirs = picture.heightmap(seen)
+        alike += all(
+            np.array_equal(getattr(theirs, part), getattr(view, part))
+            for part in ("rgb", "height", "known")
+        )
         for name, grasp in (("same_heightmap", made), ("own_heightmap", whole)):
-            apart[name].append(float(np.linalg.norm(grasp.center_world - right.center_world)))
+            far = float(np.linalg.norm(grasp.center_world - right.center_world))
+            apart[name].append(far)
+            if far >= 1e-3:
+                row = {"scene": number, "with": name, "apart_m": far, "confidence": sure}
+                print(json.dumps(row), flush=True)
     told: dict[str, Any] = {"scenes": options.scenes - left_out, "left_out": left_out}
+    told["equal_heightmaps"] = alike
     for name, found in apart.items():
         within = sum(far < 1e-3 for far in found)
         told[name] = {"within_1_mm": within, "median_m": float(np.median(found))}
@@ -369,8 +379,8 @@ def environment(options: argparse.Namespace) -> None:
         own = sum(f.stat().st_size for f in edge.glob("*.py")) / MIB
         code = (
             "import time, sys, importlib.util as u; s = time.perf_counter(); "
-            "import grasplearn.edge.run; print(time.perf_counter() - s, u.find_spec('torch'), "
-            "'torch' in sys.modules)"
+            "import grasplearn.edge.run; print(time.perf_counter() - s, "
+            "*(n for n in ('torch', 'pybullet', 'cv2', 'scipy') if u.find_spec(n)))"
         )
         taken = [
             subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
@@ -380,7 +390,7 @@ def environment(options: argparse.Namespace) -> None:
             "installed_mib": {k: round(v, 1) for k, v in sizes.items() if v >= 0.5},
             "needed_of_grasplearn_mib": round(own, 3),
             "import_s": sorted(float(done.stdout.split()[0]) for done in taken),
-            "torch": taken[0].stdout.split()[1:],
+            "of_torch_pybullet_cv2_scipy": taken[0].stdout.split()[1:],
         }
         print(json.dumps(told))
 

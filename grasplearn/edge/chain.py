@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
+from grasplearn.edge.chain_head import ChainHead, Graphs
 from grasplearn.edge.names import (
     BLOCK,
     ERROR,
     FORWARD,
-    LOSS,
-    NEW_ERROR,
-    NORMAL,
+    JUDGE,
+    LAST,
     OUT,
     PLACE,
     RATE,
@@ -27,12 +27,10 @@ from grasplearn.edge.names import (
     STEM,
     STEP,
     TEACH,
-    WIDTH,
     H,
 )
 from grasplearn.edge.runtime import Array, Bind, Bound, plain
 
-LAST, HEAD = "last", "head"
 Special = Callable[[str, int], ort.InferenceSession | None]
 
 
@@ -73,11 +71,13 @@ class Chain:
             own[name] = weight
             own.update({f"{kind}.{name}": np.zeros_like(weight) for kind in states})
         told = {RATE: self._rate, STEP: self._step}
-        head = graphs(f"{TEACH}_{HEAD}")
-        shapes = {value.name: tuple(value.shape) for value in head.get_inputs()}
+        head = Graphs.of(graphs, bind, self._blocks)
+        shared: dict[str, ort.InferenceSession] = {}
+        shared[f"{TEACH}_{LAST}"] = final = graphs(f"{TEACH}_{LAST}")
+        maps = {value.name: tuple(value.shape) for value in final.get_inputs()}[OUT]
         # What the blocks take turns in, and the error at the head's input.
-        self._maps = [np.zeros(shapes[H], np.float32) for _ in range(2)]
-        self._error = np.zeros(shapes[H], np.float32)
+        self._maps = [np.zeros(maps, np.float32) for _ in range(2)]
+        self._error = np.zeros(maps, np.float32)
         last = self._blocks - 1
 
         def of_block(index: int) -> dict[str, Array]:
@@ -91,8 +91,6 @@ class Chain:
                 if name.startswith(begin):
                     found[f"module.{name[len(begin) :]}"] = array
             return found
-
-        shared: dict[str, ort.InferenceSession] = {}
 
         def part(
             name: str, index: int, own: Mapping[str, Array], into: Mapping[str, Array] | None = None
@@ -116,19 +114,21 @@ class Chain:
             self._forward.append(part(f"{FORWARD}_{kind}", index, bound, outs))
             if index < last:
                 self._teach.append(part(f"{TEACH}_{kind}", index, bound, outs))
-        final = {**of_block(last), H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2]}
-        self._last = part(f"{TEACH}_{LAST}", last, {**final, ERROR: self._error})
-        bound = {**own, **told, H: self._maps[last % 2]}
-        into = {NEW_ERROR: self._error}
-        # While a first pass finds the error, the other of the blocks' buffers lies idle.
-        idle = _cut(self._maps[(last + 1) % 2], head, NORMAL)
-        name = f"{TEACH}_{HEAD}.{self._blocks}"
-        self._head = bind(name, head, bound, {**into, **idle})
-        self.place, self.width = self._head.inputs[PLACE], self._head.inputs[WIDTH]
-        # At a step's end it holds the last block's input.
-        bound = {**bound, PLACE: self.place, WIDTH: self.width}
-        self._head_at_end: Callable[[], Bound] = lambda: bind(name, head, bound, into)
-        self._late_head: Bound | None = None
+        ends = {H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2], ERROR: self._error}
+        self._last = part(f"{TEACH}_{LAST}", last, {**of_block(last), **ends})
+        turns = head.shape(JUDGE, PLACE)[0]
+        self.place = np.zeros((maps[0], turns, *maps[2:]), np.float32)
+        self.width = np.zeros(maps[0], np.float32)
+
+        def head_in(idle: Array) -> ChainHead:
+            known, out = {**own, **told}, self._maps[last % 2]
+            return ChainHead(head, known, out, self.place, self.width, self._error, idle)
+
+        # While a first pass finds the error, the other of the blocks' buffers lies idle; at a
+        # step's end it holds the last block's input.
+        self._head = head_in(self._maps[(last + 1) % 2])
+        self._head_at_end: Callable[[], ChainHead] = lambda: head_in(np.zeros(maps[1:], np.float32))
+        self._late_head: ChainHead | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
         """Does a step on what lies in ``picture``, ``place`` and ``width``.
@@ -154,25 +154,14 @@ class Chain:
             head = self._late_head
             head.run()
         self._last.run()
-        parts = [*self._teach, self._last, head]
+        parts: list[Bound | ChainHead] = [*self._teach, self._last, head]
         counts = [
             sum(int(part.outputs[name]) for part in parts if name in part.outputs)
             for name in (SCALED, SKIPPED)
         ]
-        return Outcome(float(head.outputs[LOSS]), *counts)
+        return Outcome(float(head.loss), *counts)
 
     @property
     def error(self) -> Array:
         """The error (B, C, h, w) that the last step found; the next one overwrites it."""
         return self._error
-
-
-def _cut(buffer: Array, graph: ort.InferenceSession, start: str) -> dict[str, Array]:
-    """A graph's outputs of a name's start as pieces of a buffer, as far as it reaches."""
-    found: dict[str, Array] = {}
-    left = buffer.reshape(-1)
-    for value in graph.get_outputs():
-        size = int(np.prod(value.shape))
-        if value.name.startswith(start) and size <= left.size:
-            found[value.name], left = left[:size].reshape(value.shape), left[size:]
-    return found

@@ -29,9 +29,8 @@ from onnxruntime.quantization import (
 )
 
 from grasplearn.edge import layout
-from grasplearn.edge.chain import HEAD
+from grasplearn.edge.chain_head import HEADS
 from grasplearn.edge.device import Device
-from grasplearn.edge.names import TEACH
 from grasplearn.edge.picture import read_json
 from grasplearn.edge.runtime import Array, Bound
 from grasplearn.files import write_json
@@ -41,7 +40,7 @@ from grasplearn.files import write_json
 PRODUCTS = ("Conv",)
 # Left in float: the imprint, which is made once, and the head's own step. Its gradients live at one
 # cell in thousands, and one scale for them all rounds the rest to nothing.
-IN_FLOAT = (layout.IMPRINT, layout.chain_file(f"{TEACH}_{HEAD}"))
+IN_FLOAT = (layout.IMPRINT, *(layout.chain_file(name) for name in HEADS))
 
 Feeds = dict[str, Array]
 
@@ -58,8 +57,10 @@ class Recorder:
     most: int
 
     def bind(self, file: str, graph: ort.InferenceSession, *ends: Any) -> Bound:
-        """Returns a graph whose every run is kept."""
+        """Returns a graph whose every run is kept, if it has an 8-bit form."""
         recorder = self
+        if layout.shared_file(file) in IN_FLOAT:
+            return Bound(graph, *ends)
 
         class Recorded(Bound):
             def run(self) -> dict[str, Array]:
@@ -98,9 +99,7 @@ def write_eight_bit(folder: Path, demo: Path, most: int = 12) -> dict[str, onnx.
     made = {}
     for file, feeds in recorder.feeds.items():
         # The blocks share a graph in float; here each has its own, with scales of its own.
-        shared = layout.shared_file(file)
-        if shared not in IN_FLOAT:
-            made[file] = quantised(onnx.load(str(folder / shared)), feeds)
+        made[file] = quantised(onnx.load(str(folder / layout.shared_file(file))), feeds)
     # The whole picture is of another size than the samples; what it holds is much the same.
     if layout.PREDICT not in made:
         whole = onnx.load(str(folder / layout.PREDICT))

@@ -39,6 +39,11 @@ class HeadLayers(Trunk):
     """Writes a net's blocks and its head into a graph."""
 
     @property
+    def _turns(self) -> int:
+        """Of the kernels there are: all of the net's, or those that a graph is for."""
+        return self.weights["head.kernels"].shape[0]
+
+    @property
     def _each(self) -> int:
         return self.spec.features // self.spec.groups
 
@@ -56,7 +61,7 @@ class HeadLayers(Trunk):
         """Quality and width of one sample, (R, h, w) each."""
         g = self.graph
         qualities, widths = [], []
-        for start, stop in _pieces(self.spec.turns, TURNS_AT_ONCE):
+        for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
             maps = self._correlate(normal, start, stop)
             for first, end in _pieces(stop - start, DECODED_AT_ONCE):
                 some = g.part(maps, 0, first, end)
@@ -67,13 +72,12 @@ class HeadLayers(Trunk):
         return g.concat(qualities, 0), g.concat(widths, 0)
 
     def head_step(
-        self, h: Value, place: Value, width: Value, normals: list[Value] | None = None
+        self, h: Value, place: Value, width: Value
     ) -> tuple[Value, dict[str, Value], Value]:
         """The loss (), the head's own exact gradients, and the error at its input.
 
         Args:
             h: (B, C, h, w); place: (B, R, h, w), a distribution a sample; width: (B,).
-            normals: every sample's normalised features (1, F, h, w) are put in here.
         """
         g, s = self.graph, self.spec
         samples, channels, rows, columns = h.shape
@@ -86,8 +90,6 @@ class HeadLayers(Trunk):
             some = slice(sample, sample + 1)
             one, right, opening = (g.part(x, 0, some.start, some.stop) for x in (h, place, width))
             normal, inverse = self.normal(one)
-            if normals is not None:
-                normals.append(normal)
             loss, found, for_normal = self._sample(normal, right, opening, samples)
             losses.append(loss)
             # n = x s with s = (|x|^2 + 1)^-1/2, hence dx = s (dn - n (n . dn)).
@@ -107,20 +109,39 @@ class HeadLayers(Trunk):
         self, normal: Value, place: Value, width: Value, samples: int
     ) -> tuple[Value, dict[str, Value], Value]:
         """One sample's share of the loss and of the head's gradients, and its normal features'."""
-        g, s = self.graph, self.spec
-        rows, columns = normal.shape[2:]
-        share = g.reshape(place, (s.turns, 1, rows, columns))
+        g = self.graph
+        share = g.reshape(place, (self._turns, 1, *normal.shape[2:]))
         share = share if samples == 1 else g.mul(share, 1 / samples)
-        quality = g.reshape(self._quality(normal), (1, share.size))
-        log_place = g.node("LogSoftmax", [quality], quality.shape, axis=1)
+        loss, for_quality = self.place_loss(self.quality(normal), share, samples)
+        grads, pulled = self.turns_grads(normal, share, for_quality, width)
+        return g.sub(grads.pop("off"), loss), grads, g.concat(pulled, 1)
+
+    def place_loss(self, quality: Value, share: Value, samples: int) -> tuple[Value, Value]:
+        """What to take from the loss (), and the gradient for the quality (R, 1, h, w).
+
+        ``share``: one sample's target / ``samples``.
+        """
+        g = self.graph
+        flat = g.reshape(quality, (1, share.size))
+        log_place = g.node("LogSoftmax", [flat], flat.shape, axis=1)
         log_place = g.reshape(log_place, share.shape)
         loss = g.sum(g.mul(share, log_place))
         likely = g.map("Exp", log_place)
         likely = likely if samples == 1 else g.mul(likely, 1 / samples)
-        for_quality = g.sub(likely, share)
-        found = _Found()
-        pulled: list[Value] | None = None
-        for start, stop in _pieces(s.turns, TURNS_AT_ONCE):
+        return loss, g.sub(likely, share)
+
+    def turns_grads(
+        self,
+        normal: Value,
+        share: Value,
+        for_quality: Value,
+        width: Value,
+        before: list[Value] | None = None,
+    ) -> tuple[dict[str, Value], list[Value]]:
+        """What all turns of one sample add to the weights' gradients and, as ``off``, to the loss;
+        and the gradient for every group's normalised features, added to ``before``."""
+        g, found, pulled = self.graph, _Found(), before
+        for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
             maps = self._correlate(normal, start, stop)
             back = []
             for first, end in _pieces(stop - start, DECODED_AT_ONCE):
@@ -130,15 +151,13 @@ class HeadLayers(Trunk):
             pulled = self._pull_back(normal, g.concat(back, 0), start, stop, found, pulled)
         assert pulled is not None
         grads = {name: total(g, values) for name, values in found.sums.items()}
-        off = grads.pop("off")
-        grads["kernels"] = g.concat(found.kernels, 0)
-        return g.sub(off, loss), grads, g.concat(pulled, 1)
+        return {**grads, "kernels": g.concat(found.kernels, 0)}, pulled
 
-    def _quality(self, normal: Value) -> Value:
+    def quality(self, normal: Value) -> Value:
         """Quality alone (R, 1, h, w); a teaching step finds the widths on its way back."""
         g, own = self.graph, self._own()
         found = []
-        for start, stop in _pieces(self.spec.turns, TURNS_AT_ONCE):
+        for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
             maps = self._correlate(normal, start, stop)
             for first, end in _pieces(stop - start, DECODED_AT_ONCE):
                 some = g.part(maps, 0, first, end)

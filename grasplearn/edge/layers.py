@@ -67,14 +67,22 @@ class Trunk:
     spec: NetSpec
     weights: Values
 
-    def block(self, index: int, h: Value) -> Value:
-        """Block ``index`` forward; the stem is the first."""
+    def block(self, index: int, h: Value, via: list[Value] | None = None) -> Value:
+        """Block ``index`` forward; the stem is the first.
+
+        ``via``: what the output was before each elementwise operator is put in here.
+        """
         g = self.graph
         weight, bias = (self.weights[f"blocks.{index}.{name}"] for name in ("weight", "bias"))
         if index == 0:
             stride = self.spec.stride
-            return g.relu(g.conv(h, weight, bias, stride=stride, padding=stride // 2))
-        return g.relu(g.add(g.conv(h, weight, bias, padding=1), h))
+            ways = [g.conv(h, weight, bias, stride=stride, padding=stride // 2)]
+        else:
+            ways = [g.conv(h, weight, bias, padding=1)]
+            ways.append(g.add(ways[0], h))
+        if via is not None:
+            via.extend(ways)
+        return g.relu(ways[-1])
 
     def features(self, pictures: Value) -> Value:
         h = pictures

@@ -11,11 +11,18 @@ QUALITY, WIDTHS, KERNELS = "quality", "widths", "kernels"
 LOSS, SCALED, SKIPPED = "loss", "scaled", "skipped"
 # The error at the head's input that a step is told, and the one that it found.
 ERROR, NEW_ERROR = "error", "new_error"
-# One sample's normalised features within the head, NORMAL.SAMPLE: an output of the chain's head, so
-# that whoever runs it may lend it memory that lies idle meanwhile.
-NORMAL = "normal"
 # An output that becomes the input of the rest of its name.
 NEW = "new."
 # Of the chain's small graphs: a block's input and output, and the graphs' own names.
 H, OUT = "h", "out"
-FORWARD, TEACH, STEM, BLOCK = "forward", "teach", "stem", "block"
+FORWARD, TEACH, STEM, BLOCK, LAST, HEAD = "forward", "teach", "stem", "block", "last", "head"
+# What OUT was before an elementwise operator, VIA and a number: to be put into OUT's own memory.
+VIA = "via."
+# The graphs that a sample passes through in the head, in that order; LOOK and TURN once for some
+# turns. TEACH_HEAD, the update, follows the last sample.
+NORMALISE, LOOK, JUDGE, TURN, RETURN, SEND = (
+    f"head_{name}" for name in ("normalise", "look", "judge", "turn", "return", "send")
+)
+# What they hand on: normalised features, their factors, and their gradient, NAME.GROUP for one
+# group's (1, F / G, h, w); and the sums of the head's gradients, GRAD and the weight's name.
+NORMAL, INVERSE, PULLED, GRAD = "normal", "inverse", "pulled", "grad."

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grasplearn.edge.nearest import nearest
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.types import Camera, Grasp, Observation
 
@@ -188,30 +189,8 @@ def heightmap(seen: Observation) -> View:
     hit = np.zeros(SIDE * SIDE, bool)
     # Ascending order: the last assignment to a cell, the highest point, stays.
     height[flat], rgb[flat], hit[flat] = xyz[order, 2], colors[order], True
-    source, distance = _nearest(hit.reshape(SIDE, SIDE))
+    source, distance = nearest(hit.reshape(SIDE, SIDE))
     return View(rgb[source], height[source], distance <= KNOWN_WITHIN)
-
-
-def _nearest(hit: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Array]:
-    """For every cell the nearest hit one's flat index, and how far it is, cells.
-
-    Source: jump flooding, Rong and Tan 2006; a last pass of single steps mends most of its errors.
-    """
-    side = len(hit)
-    rows, columns = np.mgrid[:side, :side]
-    nearest = np.where(hit, rows * side + columns, -1)
-    far = np.where(hit, 0.0, np.inf)
-    jumps = [1 << k for k in range(int(math.log2(side)), -1, -1)]
-    for jump in [*jumps, 1]:
-        for dy in (-jump, 0, jump):
-            for dx in (-jump, 0, jump):
-                y, x = rows + dy, columns + dx
-                inside = (y >= 0) & (y < side) & (x >= 0) & (x < side)
-                other = np.where(inside, nearest[y.clip(0, side - 1), x.clip(0, side - 1)], -1)
-                off = np.hypot(other // side - rows, other % side - columns)
-                closer = (other >= 0) & (off < far)
-                nearest, far = np.where(closer, other, nearest), np.where(closer, off, far)
-    return nearest, far
 
 
 def encode(view: View) -> Picture:

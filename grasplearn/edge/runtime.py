@@ -1,12 +1,13 @@
 """A graph in onnxruntime, with every buffer bound once. Needs numpy and onnxruntime alone.
 
-Three settings keep a step's memory low and flat in the net's depth:
+These settings keep a step's memory low and flat in the net's depth:
 
 - ``PRIORITY_BASED``: the nodes run in the order they were written in, so that an update does not
   wait, and may be written over what it replaces. The default order puts all updates last.
 - No rewriting of the graph: it would take a second pass for a repetition of the first and keep all
   activations of the first to save it; and nodes that it makes anew lose their place in the order.
-- No arena: it would round up and keep what was freed.
+- No arena: it would round up and keep what was freed. And no reuse: what is dead would be kept
+  until something later of the same size takes its place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from grasplearn.edge.names import NEW
+from grasplearn.edge.names import NEW, VIA
 from grasplearn.errors import FileFormatError, InvalidValueError
 
 Array = NDArray[np.float32]
@@ -36,6 +37,7 @@ def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
+    options.enable_mem_reuse = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -50,7 +52,7 @@ class Bound:
     """A graph whose inputs and outputs are numpy arrays that stay where they are.
 
     An output named ``new.X`` is written over input X: the graph's last operator on each is
-    elementwise, and all else that reads X has run before.
+    elementwise, and all else that reads X has run before. So is ``via.N.X`` over output X.
 
     Attributes:
         inputs, outputs: the arrays by name; write into the first, ``run``, read the second.
@@ -90,6 +92,8 @@ class Bound:
         for value in graph.get_outputs():
             shape = tuple(value.shape)
             array = (into or {}).get(value.name)
+            if value.name.startswith(VIA):
+                array = self.outputs[value.name.split(".", 2)[2]]
             if array is None and value.name.startswith(NEW):
                 array = self.inputs[value.name.removeprefix(NEW)]
             if array is None:

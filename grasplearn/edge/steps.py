@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from grasplearn.edge.graph import FLOAT, Graph, Value
 from grasplearn.edge.head_layers import HeadLayers
+from grasplearn.edge.head_steps import LEARNT, head_models
 from grasplearn.edge.layers import GradOf, Strip, total
 from grasplearn.edge.names import (
     BLOCK,
     ERROR,
     FORWARD,
+    GRAD,
     KERNELS,
     LOSS,
     NEW,
     NEW_ERROR,
-    NORMAL,
     OUT,
     PICTURE,
     PLACE,
@@ -31,6 +32,7 @@ from grasplearn.edge.names import (
     STEM,
     STEP,
     TEACH,
+    VIA,
     WIDTH,
     WIDTHS,
     H,
@@ -156,15 +158,12 @@ def chain_models(step: Step, notes: Mapping[str, str]) -> dict[str, onnx.ModelPr
     writer.count()
     models[f"{TEACH}_last"] = g.model(notes)
     g = Graph(f"{TEACH}_head")
-    place, width = _targets(g, step)
     writer = _Writer.of(g, step, {name: name for name in step.shapes if name.startswith("head.")})
-    normals: list[Value] = []
-    g.output(NEW_ERROR, writer.head(g.input(H, step.maps), place, width, normals))
-    for sample, normal in enumerate(normals):
-        g.output(f"{NORMAL}.{sample}", normal)
+    grads = {n: g.input(f"{GRAD}{n}", step.shapes[f"head.{n}"]) for n in LEARNT}
+    writer.update("head", grads)
     writer.count()
     models[f"{TEACH}_head"] = g.model(notes)
-    return models
+    return {**models, **head_models(step.spec, step.shapes, step.batch, step.cells, notes)}
 
 
 def _forward(step: Step, index: int, notes: Mapping[str, str]) -> onnx.ModelProto:
@@ -172,7 +171,8 @@ def _forward(step: Step, index: int, notes: Mapping[str, str]) -> onnx.ModelProt
     names = _names(index).items()
     weights = {name: g.input(told, step.shapes[name]) for name, told in names}
     layers = HeadLayers(g, step.spec, weights)
-    g.output(OUT, layers.block(index, _block_input(g, step, index)))
+    ways: list[Value] = []
+    _output_block(g, layers.block(index, _block_input(g, step, index), ways), ways)
     return g.model(notes)
 
 
@@ -180,15 +180,24 @@ def _guessed(step: Step, index: int, notes: Mapping[str, str]) -> onnx.ModelProt
     g = Graph(TEACH)
     h, error = _block_input(g, step, index), g.input(ERROR, step.maps)
     writer = _Writer.of(g, step, _names(index))
-    out = writer.layers.block(index, h)
+    ways: list[Value] = []
+    out = writer.layers.block(index, h, ways)
     module = {
         name: g.input(f"module.{name}", array.shape) for name, array in step.modules[0].items()
     }
     most = writer.most(error, step.limit)
     writer.guessed(index, h, out, writer.layers.guesser(module, out, error), most)
-    g.output(OUT, out)
+    _output_block(g, out, ways)
     writer.count()
     return g.model(notes)
+
+
+def _output_block(g: Graph, out: Value, ways: list[Value]) -> None:
+    """A block's output, and what it was on its way, so that all lie in the one memory: a runtime
+    gives each a memory of its own otherwise, as large as the output."""
+    g.output(OUT, out)
+    for number, way in enumerate(ways):
+        g.output(f"{VIA}{number}.{OUT}", way)
 
 
 def _names(index: int) -> dict[str, str]:
@@ -246,12 +255,10 @@ class _Writer:
     def graph(self) -> Graph:
         return self.layers.graph
 
-    def head(
-        self, h: Value, place: Value, width: Value, normals: list[Value] | None = None
-    ) -> Value:
+    def head(self, h: Value, place: Value, width: Value) -> Value:
         """Writes the head's step and its update; returns the error at its input."""
-        loss, grads, error = self.layers.head_step(h, place, width, normals)
-        self._update("head", grads)
+        loss, grads, error = self.layers.head_step(h, place, width)
+        self.update("head", grads)
         self.graph.output(LOSS, loss)
         return error
 
@@ -259,7 +266,7 @@ class _Writer:
         """Writes the update of a block whose gradient is the error itself."""
         layers = self.layers
         grads = layers.block_grads(index, h, out, lambda strip: layers.strip(error, strip))
-        self._update(f"blocks.{index}", grads)
+        self.update(f"blocks.{index}", grads)
 
     def guessed(self, index: int, h: Value, out: Value, guess: GradOf, most: Value) -> None:
         """Writes a block's update; a guess of a size of more than ``most`` is scaled down."""
@@ -277,7 +284,7 @@ class _Writer:
         factor = g.where(high, g.div(most, size), 1.0)
         # The gradients are linear in the guess: these, which are small, are scaled in its place.
         grads = {name: g.mul(grad, factor) for name, grad in grads.items()}
-        fine = self._update(f"blocks.{index}", grads)
+        fine = self.update(f"blocks.{index}", grads)
         self.scaled.append(g.node("And", [high, fine], ()))
 
     def most(self, error: Value, limit: float) -> Value:
@@ -293,7 +300,7 @@ class _Writer:
                 ones = [g.node("Cast", [g.reshape(flag, (1,))], (1,), to=FLOAT) for flag in flags]
                 g.output(name, g.sum(total(g, ones)))
 
-    def _update(self, prefix: str, grads: Mapping[str, Value]) -> Value:
+    def update(self, prefix: str, grads: Mapping[str, Value]) -> Value:
         """Writes the new weights and states of a part, or the old ones if a gradient is no number;
         returns whether () all are.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,15 @@ def test_what_fits_is_chosen_nearest_to_the_own(pretrained: Pretrained) -> None:
     smaller = choose(pretrained, OWN, one - 1)
     assert LEAST_SIDE <= smaller.side < side and smaller.bytes < one
     assert smaller.teaching(OWN).augmentation.side == smaller.side
+
+
+def test_a_byte_too_little_costs_sixteen_pixels(pretrained: Pretrained) -> None:
+    # Small samples, which are quick to count, and every step down to the least side.
+    own = replace(OWN, augmentation=replace(OWN.augmentation, side=112))
+    for larger in (112, 96, 80):
+        need = min(step_bytes(pretrained, form, 1, larger) for form in FORMS)
+        assert choose(pretrained, own, need).side == larger
+        assert choose(pretrained, own, need - 1).side == larger - 16
 
 
 def test_the_other_form_is_chosen_where_the_asked_one_does_not_fit(pretrained: Pretrained) -> None:
