@@ -42,7 +42,8 @@ class Lesson:
         shown = load_demonstration(demo)
         always = replace(told.teaching(), doubt=0.0)
         write_support(demo, shown, pretrained, always, SEED)
-        self.torch: Taught = teach(shown, pretrained, always, SEED)
+        # The device takes no second look.
+        self.torch: Taught = replace(teach(shown, pretrained, always, SEED), verifier=None)
         self.float = Device(folder)
         kept = {"torch": self.torch.kept, "float": self.float.teach(demo, always=True).kept}
         write_eight_bit(folder, demo)
