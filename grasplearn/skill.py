@@ -218,7 +218,7 @@ class Skill:
                 None if card["missed"] is None else float(card["missed"]),
                 str(card["warning"]),
                 float(card["seconds"]),
-                verifier_of(teaching.method, base),
+                verifier_of(teaching.method, str(card["kept"]), base),
             )
             return cls(taught, changed, name, digest, int(card["seed"]), dict(card["versions"]))
         except (KeyError, TypeError, ValueError) as error:

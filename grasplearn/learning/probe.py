@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from grasplearn.nets.codec import best_place, encode, place_of, place_target
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.head import Target, maps_loss
 from grasplearn.types import MAX_WIDTH, Grasp
+
+SecondLook = Callable[[Tensor, Tensor], Tensor]
 
 # Keys of the probe's samples: no step ever comes so far.
 FIRST_KEY = 1 << 32
@@ -38,14 +41,24 @@ class Probe:
         return Probe((shown, *(support.batch(part) for part in parts)))
 
     @torch.no_grad()
-    def look(self, net: GraspNet) -> tuple[float, float]:
-        """Returns a net's mean loss, and the share of samples in which it misses the spot."""
+    def look(self, net: GraspNet, second: SecondLook | None = None) -> tuple[float, float]:
+        """Returns a net's mean loss, and the share of samples in which it misses the spot.
+
+        Args:
+            second: makes of a picture's features (1, C, h, w) and quality (R, h, w) the quality
+                that is asked where the spot is; the loss stays the net's own.
+        """
         losses, missed = [], []
         for batch in self.batches:
-            maps = net.predict(batch.pictures)
+            features = net.features(batch.pictures)
+            maps = net.head(features)
             losses.append(float(maps_loss(maps, batch.target)))
-            pairs = zip(maps.quality, batch.target.place, strict=True)
-            missed += [not is_found(quality, right, net.spec.stride) for quality, right in pairs]
+            for i, (quality, right) in enumerate(
+                zip(maps.quality, batch.target.place, strict=True)
+            ):
+                if second is not None and bool(torch.isfinite(quality).all()):
+                    quality = second(features[i : i + 1], quality)
+                missed.append(not is_found(quality, right, net.spec.stride))
         counts = [len(batch.pictures) for batch in self.batches]
         return float(np.average(losses, weights=counts)), float(np.mean(missed))
 

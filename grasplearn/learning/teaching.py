@@ -27,7 +27,8 @@ from grasplearn.learning.likeness import likeness
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT, UNVERIFIED
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained
-from grasplearn.learning.probe import Probe, shown_batch
+from grasplearn.learning.probe import Probe, SecondLook, shown_batch
+from grasplearn.learning.reference import Reference
 from grasplearn.learning.taught import Taught
 from grasplearn.learning.threads import threads
 from grasplearn.nets.chain import Batch
@@ -175,7 +176,7 @@ def _teach(
     if rule is not None:
         support, rival = support_set(net, view, demonstration.grasp, teaching, seed)
         probe = Probe.draw(shown, support, teaching.probe, teaching.batch)
-        imprinted_loss, missed = probe.look(net)
+        imprinted_loss, missed = probe.look(net, _second_look(net, view, demonstration, pretrained))
         if rival >= teaching.rival or missed >= teaching.doubt:
             refined, report = fine_tune(
                 net,
@@ -210,7 +211,7 @@ def _teach(
         missed,
         "; ".join(w for w in warnings if w),
         time.perf_counter() - start,
-        verifier_of(teaching.method, pretrained),
+        verifier_of(teaching.method, kept, pretrained),
     )
 
 
@@ -227,9 +228,25 @@ def _rule(method: str, pretrained: Pretrained) -> LearningRule | None:
     return LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
 
 
-def verifier_of(method: str, pretrained: Pretrained) -> Verifier | None:
-    """What takes a second look for a method; the untaught net must know no demonstration."""
-    return None if method in (UNTAUGHT, UNVERIFIED) else pretrained.verifier
+def _second_look(
+    net: GraspNet, view: Heightmap, demonstration: Demonstration, pretrained: Pretrained
+) -> SecondLook | None:
+    """What an imprinted net's answers go through before they are believed."""
+    verifier = pretrained.verifier
+    if verifier is None:
+        return None
+    reference = Reference.of(net, view, place_of(view, demonstration.grasp))
+    return lambda features, quality: reference.verified(verifier, net, features, quality)
+
+
+def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | None:
+    """What takes a second look at a taught net's answers: at an imprint's.
+
+    The untaught net must know no demonstration. A refined one has features that the verifier was
+    not trained for: of 42 trials of 9 refined nets on validation objects, 32 were won without a
+    second look and 20 with one.
+    """
+    return pretrained.verifier if kept == IMPRINT and method != UNVERIFIED else None
 
 
 def _settings(teaching: Teaching, blocks: int) -> FineTuning:

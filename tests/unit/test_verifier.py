@@ -239,6 +239,14 @@ def test_what_is_taught_uses_it_and_what_is_untaught_does_not(verified: Path) ->
         assert same != uses
 
 
+def test_a_refined_net_answers_alone(verified: Path) -> None:
+    """The verifier was trained for the features that it refined away from."""
+    pretrained = load_pretrained(str(verified))
+    teaching = Teaching("backprop", steps=4, probe=3, doubt=0, rival=0)
+    taught = teach(demonstration(), pretrained, teaching, 0)
+    assert taught.kept == "refined" and taught.verifier is None
+
+
 def test_a_skill_from_disk_answers_the_same(verified: Path, tmp_path: Path) -> None:
     skill = Skill.teach(demonstration(), Teaching("imprint"), weights=verified)
     skill.save(tmp_path / "skill")
