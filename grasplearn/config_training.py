@@ -111,7 +111,7 @@ class TrainVerifier(Common):
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 5
     """Scenes a case."""
-    steps: Count = 2500
+    steps: Count = 6000
     """Optimizer steps."""
     batch: Count = 6
     """Cases a step."""

@@ -39,10 +39,7 @@ from grasplearn.pictures import read_json
 
 CASES, CHECKPOINT = ".cases", ".verifier.pt"
 SETTINGS = "cases.json"
-MAX_NORM, DECAY = 1.0, 0.3
-# So much of a question's maps is hidden, the same of all its proposals: otherwise a few kinds of
-# agreement are learned by heart, which other objects do not show.
-HIDDEN = 0.2
+MAX_NORM, DECAY = 1.0, 0.05
 # So many cases tell how large the maps' values are.
 SCALED_BY = 100
 
@@ -65,10 +62,10 @@ class VerifierSettings:
 
     cases: int = 4800
     questions: int = 5
-    steps: int = 2500
+    steps: int = 6000
     batch: int = 6
     rate: float = 1e-3
-    channels: int = 16
+    channels: int = 48
     seed: int = 0
     check_every: int = 500
     workers: int = 0
@@ -229,7 +226,6 @@ def _batch(files: list[Path], rng: np.random.Generator) -> Batch:
             seen = seen.flip(axis)
     if rng.random() < 0.5:
         seen = seen.transpose(-1, -2)
-    seen *= torch.from_numpy(rng.random((len(seen), 1, seen.shape[2], 1, 1)) >= HIDDEN)
     return seen, likeness, told, right
 
 

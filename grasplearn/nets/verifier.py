@@ -108,7 +108,7 @@ class Verifier(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, groups: int, channels: int = 16) -> None:
+    def __init__(self, groups: int, channels: int = 48) -> None:
         super().__init__()
         self.groups, self.channels = groups, channels
         # What counts as 1 in each map.
