@@ -33,7 +33,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory, cache: None) -> Iterator[St
     studio.stop()
 
 
-@pytest.fixture(scope="session")
+# Of a module: while it is open the thread has an event loop, and the server's tests run their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Debian's browser; without one these tests are left out, except where they must run."""
     path = shutil.which("chromium")

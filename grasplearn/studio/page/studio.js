@@ -366,6 +366,7 @@ function setGrasp(next, { remember = true } = {}) {
 }
 
 async function check() {
+  if (!grasp || fault(grasp)) return; // undone, or another table, since the timer was set
   const mine = ++asked, number = pictureNumber;
   try {
     const told = await ask("POST", "api/check", { picture: number, grasp });
