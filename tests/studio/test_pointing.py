@@ -18,7 +18,7 @@ from page_kit import (
     saved,
     teach,
 )
-from studio_kit import Studio
+from studio_kit import Studio, wait_for
 
 from grasplearn.lessons import load_lesson
 
@@ -141,7 +141,7 @@ def test_teaching_by_touch_on_a_phone(phone: Any, studio: Studio) -> None:
     assert after["u"] > before["u"] + 25 and after["v"] < before["v"] - 40
     assert after["width"] == before["width"]
     phone.get_by_role("button", name="Undo").tap()
-    assert phone.evaluate("studio.grasp") == before
+    wait_for(lambda: phone.evaluate("studio.grasp") == before, "the grasp as it was before")
 
     phone.get_by_label("Name", exact=True).fill("by_touch")
     phone.get_by_role("button", name="Teach this grasp").tap()
