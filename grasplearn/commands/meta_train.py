@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grasplearn.commands.common import progress, write_figures
-from grasplearn.commands.training import card_head, logging, use_threads
+from grasplearn.commands.training import card_head, logging, resumable, use_threads
 from grasplearn.config_training import MetaTrain
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 
@@ -21,20 +21,15 @@ def run(options: MetaTrain) -> None:
         check_every=options.check_every,
     )
     use_threads(options.threads)
-    try:
-        with progress(options.quiet) as report, logging(options.log) as log:
-            made = meta_train(
-                settings,
-                options.weights,
-                options.families,
-                options.out,
-                card_head(),
-                report,
-                log,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "stopped; the same command goes on from the last checkpoint"
-        ) from None
+    with resumable(), progress(options.quiet) as report, logging(options.log) as log:
+        made = meta_train(
+            settings,
+            options.weights,
+            options.families,
+            options.out,
+            card_head(),
+            report,
+            log,
+        )
     print(f"weights with modules for {settings.rule}: {options.out}")
     write_figures(options.json, dict(made.card["meta_training"][settings.rule]))

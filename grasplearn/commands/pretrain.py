@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grasplearn.commands.common import progress, write_figures
-from grasplearn.commands.training import card_head, logging, use_threads
+from grasplearn.commands.training import card_head, logging, resumable, use_threads
 from grasplearn.config_training import Pretrain
 from grasplearn.learning.episodes import EpisodeSettings
 from grasplearn.learning.pretrain import PretrainSettings, pretrain
@@ -36,21 +36,16 @@ def run(options: Pretrain) -> None:
         options.workers,
     )
     use_threads(options.threads)
-    try:
-        with progress(options.quiet) as report, logging(options.log) as log:
-            made = pretrain(
-                settings,
-                options.families,
-                options.validation,
-                options.out,
-                card_head(),
-                options.start,
-                report,
-                log,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "stopped; the same command goes on from the last checkpoint"
-        ) from None
+    with resumable(), progress(options.quiet) as report, logging(options.log) as log:
+        made = pretrain(
+            settings,
+            options.families,
+            options.validation,
+            options.out,
+            card_head(),
+            options.start,
+            report,
+            log,
+        )
     print(f"weights: {options.out}")
     write_figures(options.json, dict(made.card))

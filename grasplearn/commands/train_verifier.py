@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grasplearn.commands.common import progress, write_figures
-from grasplearn.commands.training import card_head, logging, use_threads
+from grasplearn.commands.training import card_head, logging, resumable, use_threads
 from grasplearn.config_training import TrainVerifier
 from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
 
@@ -20,19 +20,16 @@ def run(options: TrainVerifier) -> None:
         workers=options.workers,
     )
     use_threads(options.threads)
-    try:
-        with progress(options.quiet) as report, logging(options.log) as log:
-            made = train_verifier(
-                settings,
-                options.weights,
-                options.families,
-                options.validation,
-                options.out,
-                card_head(),
-                report,
-                log,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; the same command goes on from what is there") from None
+    with resumable(), progress(options.quiet) as report, logging(options.log) as log:
+        made = train_verifier(
+            settings,
+            options.weights,
+            options.families,
+            options.validation,
+            options.out,
+            card_head(),
+            report,
+            log,
+        )
     print(f"weights with a verifier: {options.out}")
     write_figures(options.json, dict(made.card["verifier_training"]))

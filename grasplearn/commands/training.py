@@ -48,6 +48,17 @@ def logging(folder: Path | None) -> Iterator[Log]:
             writer.close()
 
 
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says of a run that is stopped how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "stopped; the same command goes on from the last checkpoint"
+        ) from None
+
+
 def card_head() -> dict[str, Any]:
     """What every weights' card begins with: how they were made, by which code."""
     return {
