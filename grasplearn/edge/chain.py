@@ -125,13 +125,14 @@ class Chain:
             return ChainHead(head, known, out, self.place, self.width, self._error, idle)
 
         # While a first pass finds the error, the other of the blocks' buffers lies idle; at a
-        # step's end it holds the last block's input.
+        # step's end it holds the last block's input, but then the picture is no longer needed.
         self._head = head_in(self._maps[(last + 1) % 2])
-        self._head_at_end: Callable[[], ChainHead] = lambda: head_in(np.zeros(maps[1:], np.float32))
+        self._head_at_end: Callable[[], ChainHead] = lambda: head_in(self.picture)
         self._late_head: ChainHead | None = None
 
     def step(self, rate: float, number: int, error: Array | None = None) -> Outcome:
-        """Does a step on what lies in ``picture``, ``place`` and ``width``.
+        """Does a step on what lies in ``picture``, ``place`` and ``width``; the picture is lost
+        where the error is given.
 
         Args:
             rate: step size; number: of this step, from 1 on.

@@ -1,13 +1,13 @@
 """The head as graph nodes: maps, loss, its own exact gradients and the error at its input.
 
-Line for line the closed form of ``nets.head``; a test compares them. The turns are worked through a
-few at a time, the decoder's inside fewer still, so that of the many maps few live at once; all but
-the qualities is found again on the way back.
+Line for line the closed form of ``nets.head``; a test compares them. The turns are correlated some
+at a time and decoded one by one, so that of the many maps few live at once; all but the qualities
+is found again on the way back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,11 +16,11 @@ from grasplearn.edge.graph import Value
 from grasplearn.edge.layers import Trunk, strips, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
-# Turns that are correlated together, and of those, that are decoded together: fewer hold less, and
-# make more nodes.
-TURNS_AT_ONCE, DECODED_AT_ONCE = 2, 1
+# Turns that are correlated together: fewer hold less, more unfold the maps less often. Decoding,
+# whose maps are many, takes one at a time.
+TURNS_AT_ONCE = 8
 # Cells of a kernel that is as large as a strip of the maps.
-UNFOLDED_CELLS = 400
+UNFOLDED_CELLS = 800
 
 
 @dataclass
@@ -62,11 +62,9 @@ class HeadLayers(Trunk):
         g = self.graph
         qualities, widths = [], []
         for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
-            maps = self._correlate(normal, start, stop)
-            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
-                some = g.part(maps, 0, first, end)
-                _, both = self._decode(some)
-                shape = (end - first, *both.shape[2:])
+            for maps in self._correlate(normal, start, stop):
+                _, both = self._decode(maps)
+                shape = (1, *both.shape[2:])
                 qualities.append(g.reshape(g.part(both, 1, 0, 1), shape))
                 widths.append(g.reshape(g.part(both, 1, 1, 2), shape))
         return g.concat(qualities, 0), g.concat(widths, 0)
@@ -142,13 +140,11 @@ class HeadLayers(Trunk):
         and the gradient for every group's normalised features, added to ``before``."""
         g, found, pulled = self.graph, _Found(), before
         for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
-            maps = self._correlate(normal, start, stop)
             back = []
-            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
-                some = start + first, start + end
-                told = g.part(share, 0, *some), g.part(for_quality, 0, *some), width
-                back.append(self._decoder_grads(g.part(maps, 0, first, end), told, found))
-            pulled = self._pull_back(normal, g.concat(back, 0), start, stop, found, pulled)
+            for turn, maps in enumerate(self._correlate(normal, start, stop), start):
+                own = g.part(share, 0, turn, turn + 1), g.part(for_quality, 0, turn, turn + 1)
+                back.append(self._decoder_grads(maps, (*own, width), found))
+            pulled = self._pull_back(normal, back, start, stop, found, pulled)
         assert pulled is not None
         grads = {name: total(g, values) for name, values in found.sums.items()}
         return {**grads, "kernels": g.concat(found.kernels, 0)}, pulled
@@ -158,12 +154,10 @@ class HeadLayers(Trunk):
         g, own = self.graph, self._own()
         found = []
         for start, stop in _pieces(self._turns, TURNS_AT_ONCE):
-            maps = self._correlate(normal, start, stop)
-            for first, end in _pieces(stop - start, DECODED_AT_ONCE):
-                some = g.part(maps, 0, first, end)
-                hidden = self._hidden(some)
+            for maps in self._correlate(normal, start, stop):
+                hidden = self._hidden(maps)
                 gathered = g.conv(hidden, g.part(own["gather"], 0, 0, 1))
-                found.append(g.add(gathered, g.conv(some, g.part(own["link"], 0, 0, 1))))
+                found.append(g.add(gathered, g.conv(maps, g.part(own["link"], 0, 0, 1))))
         return g.concat(found, 0)
 
     def _own(self) -> dict[str, Value]:
@@ -183,14 +177,16 @@ class HeadLayers(Trunk):
         shape = (stop - start, s.groups, self._each, s.kernel, s.kernel)
         return g.transpose(g.reshape(some, shape), (1, 0, 2, 3, 4))
 
-    def _correlate(self, normal: Value, start: int, stop: int) -> Value:
-        """Every group's correlation (t, G, h, w) of one sample."""
+    def _correlate(self, normal: Value, start: int, stop: int) -> list[Value]:
+        """Every group's correlation (1, G, h, w) of one sample, turn by turn: each is dead as soon
+        as it is decoded."""
         g, s, turns = self.graph, self.spec, stop - start
-        shape = (s.groups * turns, self._each, s.kernel, s.kernel)
-        weight = g.reshape(self._kernels(start, stop), shape)
+        each = (s.groups * turns, self._each, s.kernel, s.kernel)
+        weight = g.reshape(self._kernels(start, stop), each)
         found = g.conv(normal, weight, padding=s.kernel // 2, groups=s.groups)
         grouped = g.reshape(found, (s.groups, turns, *found.shape[2:]))
-        return g.transpose(grouped, (1, 0, 2, 3))
+        shape = (1, s.groups, *found.shape[2:])
+        return [g.reshape(g.part(grouped, 1, i, i + 1), shape) for i in range(turns)]
 
     def _hidden(self, maps: Value) -> Value:
         own = self._own()
@@ -238,7 +234,7 @@ class HeadLayers(Trunk):
     def _pull_back(
         self,
         normal: Value,
-        for_maps: Value,
+        for_maps: Sequence[Value],
         start: int,
         stop: int,
         found: _Found,
@@ -251,7 +247,7 @@ class HeadLayers(Trunk):
         kernels = self._kernels(start, stop)
         pulled, grads = [], []
         for group in range(s.groups):
-            some = g.part(for_maps, 1, group, group + 1)
+            some = g.concat([g.part(maps, 1, group, group + 1) for maps in for_maps], 0)
             grad = self._kernel_grad(normal, some, group)
             grads.append(g.transpose(grad, (1, 0, 2, 3)))
             own = g.reshape(
