@@ -7,7 +7,7 @@ Zeng et al. (arXiv 1803.09956, section III), here with the camera's colours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from grasplearn.errors import InvalidValueError
+from grasplearn.room import Room
 from grasplearn.types import MAX_WIDTH, Array, Camera, Observation, wrap_yaw
 
 # The square of table that pictures are made into: its middle, its side and its pixels.
@@ -235,3 +236,8 @@ def grasp_height(view: Heightmap, xy_world: ArrayLike, yaw: float, width: float)
     heights = strip_heights(view, xy_world, yaw, min(width, MAX_WIDTH))
     top = float(np.percentile(heights, 90)) if heights.size else 0.0
     return center_height(max(top, 0.0))
+
+
+def room_in(view: Heightmap) -> Room:
+    """Returns what there is of room for the open hand in a heightmap."""
+    return Room(view.height, view.known, view.to_pixels, partial(grasp_height, view))

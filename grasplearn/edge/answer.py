@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from grasplearn.edge.picture import SPAN, View, to_pixels, to_world
 from grasplearn.errors import NoGraspError
+from grasplearn.room import Room
 from grasplearn.types import MAX_WIDTH, Grasp
 
 Maps = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 # As in ``geometry``, ``codec`` and ``probe``; a test compares.
+FAINTEST, MOST = 6.0, 8
 MIN_STANDING, WIDTH_RANGE = 0.004, (0.004, MAX_WIDTH)
 PAD_HALF_BREADTH, INSERTION_DEPTH, MIN_CENTER_HEIGHT = 0.009, 0.018, 0.010
 CELLS, TURN = 2, math.radians(33)
@@ -23,17 +26,37 @@ CELLS, TURN = 2, math.radians(33)
 
 def best_place(quality: Maps, stride: int) -> tuple[float, float, float, float]:
     """Returns u, v, turn and probability of the best place of (R, h, w) logits."""
-    turns, height, width = quality.shape
+    probability = _probability(quality)
+    best = int(np.add.reduce(_near(probability, 0.0)).argmax())
+    return _around(probability, best, stride)
+
+
+def _probability(quality: Maps) -> Array:
     logits = quality.astype(np.float64)
     probability = np.exp(logits - logits.max())
-    probability /= probability.sum()
-    ring = np.pad(
-        np.concatenate([probability[-1:], probability, probability[:1]]), ((0, 0), (1, 1), (1, 1))
-    )
-    shared = sum(
-        ring[r : r + turns, y : y + height, x : x + width] for r, y, x in np.ndindex(3, 3, 3)
-    )
-    best = int(np.asarray(shared).argmax())
+    return np.asarray(probability / probability.sum())
+
+
+def _near(volume: Array, outside: float) -> list[Array]:
+    """(R, h, w) as every neighbour of a place sees it: 27 of them; turns go round."""
+    turns, height, width = volume.shape
+    ring = np.concatenate([volume[-1:], volume, volume[:1]])
+    ring = np.pad(ring, ((0, 0), (1, 1), (1, 1)), constant_values=outside)
+    return [ring[r : r + turns, y : y + height, x : x + width] for r, y, x in np.ndindex(3, 3, 3)]
+
+
+def _peaks(quality: Maps) -> list[int]:
+    """The likely peaks of (R, h, w) logits, the best first; ``codec.peaks``."""
+    logits = quality.astype(np.float64)
+    highest = np.maximum.reduce(_near(logits, -np.inf))
+    likely = (logits >= highest) & (logits >= logits.max() - FAINTEST)
+    found = np.flatnonzero(likely)
+    return [int(i) for i in found[np.argsort(-logits.ravel()[found], kind="stable")][:MOST]]
+
+
+def _around(probability: Array, best: int, stride: int) -> tuple[float, float, float, float]:
+    """Returns u, v, turn of the mean place around a cell, and the probability there."""
+    turns, height, width = probability.shape
     r, y, x = best // (height * width), best // width % height, best % width
     rs = np.arange(r - 1, r + 2)
     ys = np.arange(max(y - 1, 0), min(y + 2, height))
@@ -56,12 +79,20 @@ def decode(quality: Maps, widths: Maps, view: View, shown_yaw: float) -> tuple[G
         raise NoGraspError("nothing stands on the table")
     if not np.isfinite(quality).all():
         raise NoGraspError("the net's maps are not finite; teach again with a smaller step")
-    u, v, turn, sure = best_place(quality, len(view.height) // quality.shape[-1])
+    stride = len(view.height) // quality.shape[-1]
+    probability = _probability(quality)
+    places = [best_place(quality, stride)]
+    places += [_around(probability, cell, stride) for cell in _peaks(quality)]
     width = float(widths.ravel()[int(quality.argmax())]) * MAX_WIDTH
     width = min(max(width, WIDTH_RANGE[0]), WIDTH_RANGE[1])
-    x, y = to_world(u, v)
-    yaw = shown_yaw + turn
-    return Grasp(np.array([x, y, _height(view, x, y, yaw, width)]), yaw, width), sure
+
+    def grasp_at(place: tuple[float, float, float, float]) -> Grasp:
+        xy, yaw = to_world(*place[:2]), shown_yaw + place[2]
+        return Grasp(np.array([*xy, _height(view, xy, yaw, width)]), yaw, width)
+
+    room = Room(view.height, view.known, to_pixels, partial(_height, view))
+    number, grasp = room.best([*map(grasp_at, places)], [place[3] for place in places])
+    return grasp, places[number][3]
 
 
 def is_found(quality: Maps, right: Maps, stride: int) -> bool:
@@ -93,12 +124,13 @@ def _median(height: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.median(near, 0))
 
 
-def _height(view: View, x: float, y: float, yaw: float, width: float) -> float:
+def _height(view: View, xy: Any, yaw: float, width: float) -> float:
     """As ``geometry.grasp_height``: a little below the top of what is between the jaws."""
     step = SPAN / len(view.height) / 2
     along = np.arange(-width / 2, width / 2 + step, step)
     across = np.arange(-PAD_HALF_BREADTH, PAD_HALF_BREADTH + step, step)
     a, b = np.meshgrid(along, across)
+    x, y = xy
     places: Any = np.stack(
         [x + a * np.cos(yaw) - b * np.sin(yaw), y + a * np.sin(yaw) + b * np.cos(yaw)], -1
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 from grasplearn.geometry import heightmap
 from grasplearn.learning.fine_tune import Report
 from grasplearn.learning.reference import Reference
-from grasplearn.nets.codec import best_place, decode, encode, place_of, quality_map
+from grasplearn.nets.codec import decode, encode, place_of, quality_map
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.head import Maps
 from grasplearn.nets.verifier import Verifier
@@ -32,7 +32,7 @@ class Prediction:
         grasp: the best one.
         quality: (h, w) float32, per cell of the heightmap the probability that the demonstrated
             spot is there; sums to 1.
-        confidence: the probability around the best place, in [0, 1].
+        confidence: the probability around its place, in [0, 1].
     """
 
     grasp: Grasp
@@ -87,8 +87,7 @@ class Taught:
         view = heightmap(observation)
         picture = encode(view).to(next(self.net.parameters()))
         maps = self._answer(picture[None])
-        grasp = decode(maps, view, self.demonstrated_yaw)
-        _, confidence = best_place(maps.quality[0], self.net.spec.stride)
+        grasp, confidence = decode(maps, view, self.demonstrated_yaw)
         return Prediction(grasp, quality_map(maps).float().cpu().numpy(), confidence)
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grasplearn.errors import InvalidValueError, NoGraspError
-from grasplearn.geometry import Heightmap, grasp_height
+from grasplearn.geometry import Heightmap, grasp_height, room_in
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.head import Maps
 from grasplearn.types import MAX_WIDTH, Demonstration, Grasp
@@ -29,6 +29,9 @@ HEIGHT_RANGE = (-0.01, 0.25)
 # Lower than this, m, nothing that stands on the table is believed in. Of nine neighbours' median:
 # a sensor's noise (1.4 mm, hence 0.6 mm) never comes so high.
 MIN_STANDING = 0.004
+# A place as much less probable than the best (log) is no answer, however much room there is; so
+# many are asked for.
+FAINTEST, MOST = 6.0, 8
 # A jaw opening that the net may ask for, m.
 WIDTH_RANGE = (0.004, MAX_WIDTH)
 
@@ -209,8 +212,12 @@ def around(probability: Tensor, cell: tuple[int, int, int], stride: int) -> tupl
     return Place(column * stride + middle, row * stride + middle, turn), float(window.sum())
 
 
-def decode(maps: Maps, view: Heightmap, demonstrated_yaw: float, sample: int = 0) -> Grasp:
-    """Returns the best grasp of one sample's maps.
+def decode(
+    maps: Maps, view: Heightmap, demonstrated_yaw: float, sample: int = 0
+) -> tuple[Grasp, float]:
+    """Returns the best grasp of one sample's maps, and the probability around its place.
+
+    Of the probable places it is that at which the hand has room, see ``room``.
 
     Raises:
         NoGraspError: nothing stands on the table, or the maps hold no finite peak.
@@ -221,12 +228,21 @@ def decode(maps: Maps, view: Heightmap, demonstrated_yaw: float, sample: int = 0
     if not bool(torch.isfinite(quality).all()):
         raise NoGraspError("the net's maps are not finite; teach again with a smaller step")
     stride = view.side // quality.shape[-1]
-    place, _ = best_place(quality, stride)
+    probability = probability_of(quality)
+    others = peaks(quality, float(quality.max()) - FAINTEST, MOST)
+    found = [best_place(quality, stride)]
+    found += [around(probability, cell, stride) for cell in others]
     width = float(maps.width[sample].flatten()[quality.flatten().argmax()]) * MAX_WIDTH
     width = min(max(width, WIDTH_RANGE[0]), WIDTH_RANGE[1])
-    xy = view.to_world((place.u, place.v))
-    yaw = demonstrated_yaw + place.turn
-    return Grasp(np.array([*xy, grasp_height(view, xy, yaw, width)]), yaw, width)
+
+    def grasp_at(place: Place) -> Grasp:
+        xy = view.to_world((place.u, place.v))
+        yaw = demonstrated_yaw + place.turn
+        return Grasp(np.array([*xy, grasp_height(view, xy, yaw, width)]), yaw, width)
+
+    grasps = [grasp_at(place) for place, _ in found]
+    number, grasp = room_in(view).best(grasps, [likely for _, likely in found])
+    return grasp, found[number][1]
 
 
 def quality_map(maps: Maps, sample: int = 0) -> Tensor:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from grasplearn.errors import InvalidValueError, NoGraspError
-from grasplearn.geometry import grasp_height, heightmap
+from grasplearn.geometry import grasp_height, heightmap, room_in
 from grasplearn.policies.cloud import COARSE, Cloud, Floats, Layers, cut_cloud, turned
 from grasplearn.policies.depth_heuristic import Mask, nothing_stands, standing
 from grasplearn.types import Array, Demonstration, Grasp, Observation
@@ -90,7 +90,10 @@ class DepthTemplateMatching(TemplateMatching):
 
 @dataclass(frozen=True)
 class TemplateMatcher:
-    """A taught template; the best match gives place and yaw, the demonstration the width."""
+    """A taught template; the best match gives place and yaw, the demonstration the width.
+
+    As every method that was taught it makes room for the hand, see ``room``.
+    """
 
     settings: TemplateMatching
     template: Cloud
@@ -108,7 +111,8 @@ class TemplateMatcher:
             poses = poses[:kept]
         x, y, angle = poses[0]
         yaw, width = self.grasp.yaw + angle, self.grasp.width
-        return Grasp(np.array([x, y, grasp_height(view, (x, y), yaw, width)]), yaw, width)
+        grasp = Grasp(np.array([x, y, grasp_height(view, (x, y), yaw, width)]), yaw, width)
+        return room_in(view).fitted(grasp) or grasp
 
     def _coarse(self, layers: Layers, raised: Mask) -> Array:
         """Returns the best distinct poses (candidates, 3) as (x m, y m, rad)."""

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from grasplearn.room import FINGER, PALM, PALM_ABOVE
 from grasplearn.sim.client import Client
 from grasplearn.types import MAX_WIDTH, Array, Grasp
 
 # Half extents (closing direction, across it, vertical) and height of the middle above the pads'
-# middle, from the Panda's collision meshes: fingers 10 mm thick at the pads and 26 mm at the root
-# (taken as 18 mm), tips 7 mm below the pads' middle, palm 39 mm above it.
-FINGER_HALF = (0.009, 0.0105, 0.027)
+# middle, of the boxes of ``room``.
+FINGER_HALF = (FINGER[0] / 2, FINGER[1] / 2, 0.027)
 FINGER_MIDDLE = 0.020
-PALM_HALF = (0.102, 0.032, 0.04)
-PALM_MIDDLE = 0.039 + PALM_HALF[2]
+PALM_HALF = (PALM[0] / 2, PALM[1] / 2, 0.04)
+PALM_MIDDLE = PALM_ABOVE + PALM_HALF[2]
 # Free room beside the object on either side when the hand comes down.
 SIDE_ROOM = 0.012
 REACH = 0.05

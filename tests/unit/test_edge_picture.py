@@ -87,12 +87,14 @@ def test_answers_are_those_of_the_full_program(weights_file: Path, seed: int) ->
     quality = (6 * rng.standard_normal((spec.turns, 56, 56))).astype(np.float32)
     widths = rng.random(quality.shape, np.float32)
     maps = codec.Maps(torch.from_numpy(quality[None]), torch.from_numpy(widths[None]))
-    wanted = codec.decode(maps, view, 0.3)
+    wanted, certain = codec.decode(maps, view, 0.3)
     own = picture.View(view.rgb, view.height, view.known)
     grasp, sure = answer.decode(quality, widths, own, 0.3)
     np.testing.assert_allclose(grasp.center_world, wanted.center_world, atol=1e-9)
     assert (grasp.yaw, grasp.width) == pytest.approx((wanted.yaw, wanted.width))
-    assert sure == pytest.approx(codec.best_place(maps.quality[0], spec.stride)[1])
+    assert sure == pytest.approx(certain)
+    place = answer.best_place(quality, spec.stride)
+    assert place[3] == pytest.approx(codec.best_place(maps.quality[0], spec.stride)[1])
     target = batch_of(spec, Size(1, 224, 1), seed).target
     right = target.place[0].numpy()
     assert answer.is_found(quality, right, spec.stride) == is_found(

@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "types",
         "geometry",
+        "room",
         "errors",
         "tiers",
         "config",
