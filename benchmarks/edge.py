@@ -320,11 +320,13 @@ def _same_grasps(
     with the device's own on its side."""
     from grasplearn.edge import answer, picture
     from grasplearn.errors import NoGraspError, SceneError
-    from grasplearn.geometry import heightmap
+    from grasplearn.geometry import heightmap, seen_inside
     from grasplearn.nets.codec import encode
     from grasplearn.trial import trial_scene, trial_seed
 
     others = world.catalogue.neighbours_of(lesson.object_id)
+    shown = lesson.demonstration
+    tolerated = seen_inside(heightmap(shown.observation), shown.grasp)
     apart: dict[str, list[float]] = {"same_heightmap": [], "own_heightmap": []}
     left_out = alike = 0
     for number in range(options.scenes):
@@ -343,7 +345,7 @@ def _same_grasps(
             view = heightmap(seen)
             maps = device.maps(encode(view).numpy())
             own = picture.View(view.rgb, view.height, view.known)
-            made, _ = answer.decode(*maps, own, wanted.demonstrated_yaw)
+            made, _ = answer.decode(*maps, own, wanted.demonstrated_yaw, tolerated)
             whole, sure = device.predict(seen)
         except (NoGraspError, SceneError):
             left_out += 1

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.room import Room
-from grasplearn.types import MAX_WIDTH, Array, Camera, Observation, wrap_yaw
+from grasplearn.types import MAX_WIDTH, Array, Camera, Grasp, Observation, wrap_yaw
 
 # The square of table that pictures are made into: its middle, its side and its pixels.
 WORKSPACE_CENTER = (0.5, 0.0)
@@ -238,6 +238,11 @@ def grasp_height(view: Heightmap, xy_world: ArrayLike, yaw: float, width: float)
     return center_height(max(top, 0.0))
 
 
-def room_in(view: Heightmap) -> Room:
+def room_in(view: Heightmap, tolerated: float = 0.0) -> Room:
     """Returns what there is of room for the open hand in a heightmap."""
-    return Room(view.height, view.known, view.to_pixels, partial(grasp_height, view))
+    return Room(view.height, view.known, view.to_pixels, partial(grasp_height, view), tolerated)
+
+
+def seen_inside(view: Heightmap, grasp: Grasp) -> float:
+    """Returns how much too deep (m, at least 0) a demonstrated grasp stands inside something."""
+    return max(0.0, room_in(view).lacking(grasp))

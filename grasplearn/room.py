@@ -63,20 +63,25 @@ class Room:
         height: (N, N) m; known: (N, N), where that was measured.
         to_pixels: world (..., 2) m to pixels (..., 2) as (u, v).
         height_of: the rule by which a grasp's height follows from the picture.
+        tolerated: m, how much deeper than usual the hand may be seen inside something: as deep as
+            the demonstrated grasp was in its own picture, which is known to have room.
     """
 
     height: NDArray[np.float32]
     known: NDArray[np.bool_]
     to_pixels: Callable[[Any], Array]
     height_of: HeightOf
+    tolerated: float = 0.0
 
     def lacking(self, grasp: Grasp) -> float:
-        """Returns how deep (m) the hand would stand inside something; negative if it does not."""
+        """Returns how much too deep (m) the hand would stand inside something; negative if it does
+        not."""
         z = float(grasp.center_world[2])
         out = (grasp.width + FINGER[0]) / 2
         tip = max(z - TIP_BELOW, FLOOR) + TOLERANCE
         fingers = (self._top(grasp, side * out, FINGER, FINGER_TOP) - tip for side in (-1, 1))
-        return max(*fingers, self._top(grasp, 0.0, PALM, PALM_TOP) - (z + PALM_ABOVE))
+        palm = self._top(grasp, 0.0, PALM, PALM_TOP) - (z + PALM_ABOVE)
+        return max(*fingers, palm) - self.tolerated
 
     def fitted(self, grasp: Grasp) -> Grasp | None:
         """Returns the least changed grasp that the hand has room for; None if there is none."""

@@ -69,8 +69,12 @@ def _around(probability: Array, best: int, stride: int) -> tuple[float, float, f
     return column * stride + middle, row * stride + middle, turn, float(window.sum())
 
 
-def decode(quality: Maps, widths: Maps, view: View, shown_yaw: float) -> tuple[Grasp, float]:
+def decode(
+    quality: Maps, widths: Maps, view: View, shown_yaw: float, tolerated: float = 0.0
+) -> tuple[Grasp, float]:
     """Returns the best grasp of (R, h, w) maps, and the probability around its place.
+
+    ``tolerated``: see ``room``.
 
     Raises:
         NoGraspError: nothing stands on the table, or the maps hold no finite peak.
@@ -90,9 +94,14 @@ def decode(quality: Maps, widths: Maps, view: View, shown_yaw: float) -> tuple[G
         xy, yaw = to_world(*place[:2]), shown_yaw + place[2]
         return Grasp(np.array([*xy, _height(view, xy, yaw, width)]), yaw, width)
 
-    room = Room(view.height, view.known, to_pixels, partial(_height, view))
+    room = room_in(view, tolerated)
     number, grasp = room.best([*map(grasp_at, places)], [place[3] for place in places])
     return grasp, places[number][3]
+
+
+def room_in(view: View, tolerated: float = 0.0) -> Room:
+    """As ``geometry.room_in``."""
+    return Room(view.height, view.known, to_pixels, partial(_height, view), tolerated)
 
 
 def is_found(quality: Maps, right: Maps, stride: int) -> bool:

@@ -70,6 +70,7 @@ class Device:
         self.weights, _ = store.read(self._folder / layout.WEIGHTS, layout.WEIGHTS_KIND)
         self._base = {name: array.copy() for name, array in self.weights.items()}
         self.shown_yaw: float | None = None
+        self._tolerated = 0.0
         self._bound: dict[str, Bound] = {}
 
     @property
@@ -87,7 +88,7 @@ class Device:
             raise InvalidValueError("nothing was taught yet; give a demonstration or a skill")
         view = picture.heightmap(seen)
         quality, widths = self.maps(picture.encode(view))
-        return answer.decode(quality, widths, view, self.shown_yaw)
+        return answer.decode(quality, widths, view, self.shown_yaw, self._tolerated)
 
     def maps(self, encoded: Array) -> tuple[Array, Array]:
         """Quality and widths (R, h, w) of an encoded picture (5, S, S)."""
@@ -110,7 +111,6 @@ class Device:
             kernels[index] = bound.run()[KERNELS][0]
         self.weights["head.kernels"][:] = kernels
         self.weights["head.width"][:] = grasp.width / MAX_WIDTH
-        self.shown_yaw = grasp.yaw
 
     def teach(self, demo: Path, refine: bool = True, always: bool = False) -> Taught:
         """Teaches the folder of a demonstration.
@@ -125,11 +125,11 @@ class Device:
             InvalidValueError: the samples are for another export.
         """
         start = time.perf_counter()
-        grasp = picture.read_grasp(demo)
+        grasp, view = self._show(demo)
         for name, array in self._base.items():
             self.weights[name][:] = array
         if not refine:
-            self.imprint(picture.encode(picture.heightmap(picture.read_observation(demo))), grasp)
+            self.imprint(picture.encode(view), grasp)
             return Taught(IMPRINT, None, None, (), {}, "", time.perf_counter() - start)
         support = demo / layout.SUPPORT
         card = self._card(support)
@@ -196,7 +196,15 @@ class Device:
             raise FileFormatError(f"{folder} was taught on other weights; export those")
         for name, array in self._base.items():
             self.weights[name][:] = changed.get(name, array)
-        self.shown_yaw = picture.read_grasp(folder / layout.SKILL_DEMONSTRATION).yaw
+        self._show(folder / layout.SKILL_DEMONSTRATION)
+
+    def _show(self, demo: Path) -> tuple[Grasp, picture.View]:
+        """Takes up what of a demonstration every answer depends on; returns it and its picture."""
+        grasp = picture.read_grasp(demo)
+        view = picture.heightmap(picture.read_observation(demo))
+        self.shown_yaw = grasp.yaw
+        self._tolerated = max(0.0, answer.room_in(view).lacking(grasp))
+        return grasp, view
 
     def _open(self, file: str) -> Bound:
         if file not in self._bound:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grasplearn.geometry import heightmap
+from grasplearn.geometry import Heightmap, heightmap, seen_inside
 from grasplearn.learning.fine_tune import Report
 from grasplearn.learning.reference import Reference
 from grasplearn.nets.codec import decode, encode, place_of, quality_map
@@ -72,10 +72,16 @@ class Taught:
     verifier: Verifier | None
 
     @cached_property
+    def _shown(self) -> Heightmap:
+        return heightmap(self.demonstration.observation)
+
+    @cached_property
+    def _tolerated(self) -> float:
+        return seen_inside(self._shown, self.demonstration.grasp)
+
+    @cached_property
     def _reference(self) -> Reference:
-        shown = self.demonstration
-        view = heightmap(shown.observation)
-        return Reference.of(self.net, view, place_of(view, shown.grasp))
+        return Reference.of(self.net, self._shown, place_of(self._shown, self.demonstration.grasp))
 
     def predict(self, observation: Observation) -> Prediction:
         """Finds the demonstrated spot in a picture.
@@ -87,7 +93,7 @@ class Taught:
         view = heightmap(observation)
         picture = encode(view).to(next(self.net.parameters()))
         maps = self._answer(picture[None])
-        grasp, confidence = decode(maps, view, self.demonstrated_yaw)
+        grasp, confidence = decode(maps, view, self.demonstrated_yaw, self._tolerated)
         return Prediction(grasp, quality_map(maps).float().cpu().numpy(), confidence)
 
     @torch.no_grad()

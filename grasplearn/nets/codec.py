@@ -213,11 +213,11 @@ def around(probability: Tensor, cell: tuple[int, int, int], stride: int) -> tupl
 
 
 def decode(
-    maps: Maps, view: Heightmap, demonstrated_yaw: float, sample: int = 0
+    maps: Maps, view: Heightmap, demonstrated_yaw: float, tolerated: float = 0.0, sample: int = 0
 ) -> tuple[Grasp, float]:
     """Returns the best grasp of one sample's maps, and the probability around its place.
 
-    Of the probable places it is that at which the hand has room, see ``room``.
+    Of the probable places it is that at which the hand has room; ``tolerated``: see ``room``.
 
     Raises:
         NoGraspError: nothing stands on the table, or the maps hold no finite peak.
@@ -241,7 +241,7 @@ def decode(
         return Grasp(np.array([*xy, grasp_height(view, xy, yaw, width)]), yaw, width)
 
     grasps = [grasp_at(place) for place, _ in found]
-    number, grasp = room_in(view).best(grasps, [likely for _, likely in found])
+    number, grasp = room_in(view, tolerated).best(grasps, [likely for _, likely in found])
     return grasp, found[number][1]
 
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from grasplearn.errors import InvalidValueError, NoGraspError
-from grasplearn.geometry import grasp_height, heightmap, room_in
+from grasplearn.geometry import grasp_height, heightmap, room_in, seen_inside
 from grasplearn.policies.cloud import COARSE, Cloud, Floats, Layers, cut_cloud, turned
 from grasplearn.policies.depth_heuristic import Mask, nothing_stands, standing
 from grasplearn.types import Array, Demonstration, Grasp, Observation
@@ -77,7 +77,8 @@ class TemplateMatching:
         view = heightmap(demonstration.observation)
         place = demonstration.grasp.center_world[:2]
         cloud = cut_cloud(view, place, self.radius, self.surround_weight, self.height_tolerance)
-        return TemplateMatcher(self, cloud, demonstration.grasp)
+        tolerated = seen_inside(view, demonstration.grasp)
+        return TemplateMatcher(self, cloud, demonstration.grasp, tolerated)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class TemplateMatcher:
     settings: TemplateMatching
     template: Cloud
     grasp: Grasp
+    tolerated: float
 
     def __call__(self, observation: Observation) -> Grasp:
         view = heightmap(observation)
@@ -112,7 +114,7 @@ class TemplateMatcher:
         x, y, angle = poses[0]
         yaw, width = self.grasp.yaw + angle, self.grasp.width
         grasp = Grasp(np.array([x, y, grasp_height(view, (x, y), yaw, width)]), yaw, width)
-        return room_in(view).fitted(grasp) or grasp
+        return room_in(view, self.tolerated).fitted(grasp) or grasp
 
     def _coarse(self, layers: Layers, raised: Mask) -> Array:
         """Returns the best distinct poses (candidates, 3) as (x m, y m, rad)."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grasplearn.geometry import Heightmap, grasp_height, room_in
+from grasplearn.geometry import Heightmap, grasp_height, room_in, seen_inside
 from grasplearn.room import MARGIN, TOLERANCE
 from grasplearn.types import Grasp
 
@@ -98,3 +98,12 @@ def test_at_the_edge_of_the_picture_nothing_is_lacking() -> None:
     view = seen()
     grasp = Grasp(np.array([MIDDLE + 0.22, 0.22, 0.01]), 0.4, 0.05)
     assert room_in(view).lacking(grasp) < 0
+
+
+def test_what_the_demonstration_stood_in_is_tolerated() -> None:
+    view = seen((0.0, 0.0, 0.05, 0.12, 0.04))
+    grasp = grasp_in(view, 0.04)
+    deep = seen_inside(view, grasp)
+    assert deep == pytest.approx(room_in(view).lacking(grasp)) and deep > 0
+    assert room_in(view, deep).fitted(grasp) is grasp
+    assert seen_inside(seen(BAR), grasp_in(seen(BAR), 0.05)) == 0
