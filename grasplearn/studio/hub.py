@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from grasplearn.errors import InvalidValueError
-from grasplearn.files import pixel_grasp
-from grasplearn.geometry import heightmap, strip_heights
+from grasplearn.studio.hints import hint
 from grasplearn.studio.jobs import Job, Queue
 from grasplearn.studio.settings import Settings
 from grasplearn.studio.simulator import Simulator
@@ -27,9 +24,6 @@ FIRST: dict[str, Any] = {
     "do": "scene",
     "with": {"object_id": "hammer_06", "tier": "same", "seed": 0},
 }
-# Where all but a tenth of what is between the jaws is lower than this, m, it is the table and the
-# sensor's noise (up to 8 mm in the page's picture, as the highest of some pixels counts).
-LOWEST = 0.009
 
 
 @dataclass(frozen=True)
@@ -111,16 +105,7 @@ class Hub:
 
     def check(self, number: int, u: float, v: float, yaw_deg: float, width: float) -> str:
         """What a person should know of a grasp before teaching it; nothing if it looks well."""
-        observation = self.picture(number).observation
-        try:
-            grasp = pixel_grasp(observation, u, v, yaw_deg, width)
-        except InvalidValueError as error:
-            return str(error)
-        x, y = grasp.center_world[:2]
-        heights = strip_heights(heightmap(observation), (x, y), grasp.yaw, grasp.width)
-        if not heights.size or np.percentile(heights, 90) < LOWEST:
-            return "nothing stands between the jaws; drag across an object"
-        return ""
+        return hint(self.picture(number).observation, u, v, yaw_deg, width)
 
     def drop_folder(self, key: str) -> str:
         return str(self.state.drop(key))
