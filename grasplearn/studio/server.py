@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from grasplearn.errors import GraspLearnError, InvalidValueError, UnknownNameError
 from grasplearn.learning.methods import LEARNED
@@ -76,6 +77,10 @@ def make_app(hub: Hub, token: str, host: str, port: int) -> Guard:
     @app.exception_handler(TooLarge)
     async def too_large(request: Request, error: TooLarge) -> JSONResponse:
         return _error(413, "that is too much at once")
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return _error(400, "the rest of it did not come")  # nobody is left to read it
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
