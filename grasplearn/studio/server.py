@@ -38,6 +38,8 @@ from grasplearn.tiers import TIERS
 from grasplearn.types import MAX_WIDTH
 
 PAGE = files("grasplearn.studio.page")
+# What the page asks for beside itself: its looks, its scripts, its sign.
+PARTS = {part.name for part in PAGE.iterdir() if part.name.endswith((".css", ".js", ".svg"))}
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 RUN_FILES = re.compile(r"trial-\d{2,3}-[12]\.webp|trials\.mp4|report\.html")
 DOWNLOADS = (".mp4", ".html")
@@ -97,11 +99,11 @@ def _routes(hub: Hub) -> APIRouter:
     async def page() -> Response:
         return _page_file("index.html")
 
-    @routes.get("/studio.{ending}")
-    async def part(ending: str) -> Response:
-        if ending not in ("css", "js", "svg"):
+    @routes.get("/{name}.{ending}")
+    async def part(name: str, ending: str) -> Response:
+        if f"{name}.{ending}" not in PARTS:
             raise HTTPException(404, "there is nothing here")
-        return _page_file(f"studio.{ending}")
+        return _page_file(f"{name}.{ending}")
 
     @routes.get("/api/state")
     async def told() -> dict[str, Any]:

@@ -27,6 +27,7 @@ from studio_kit import (
 from teaching_kit import demonstration
 
 from grasplearn.files import save_demonstration
+from grasplearn.studio import page
 
 pytestmark = pytest.mark.timeout(600)
 REQUESTS = 200
@@ -76,7 +77,8 @@ def teach_body(client: httpx.Client, name: str, **changes: Any) -> dict[str, Any
 
 def test_without_the_token_nothing_is_told(tiny_studio: Studio) -> None:
     with httpx.Client(base_url=tiny_studio.base) as stranger:
-        for path in ("/", "/api/state", "/studio.js", "/?token=", "/?token=wrong", "/api/choices"):
+        parts = ("/studio.js", "/stage.js", "/studio.css")
+        for path in ("/", "/api/state", *parts, "/?token=", "/?token=wrong", "/api/choices"):
             assert "token" in refused(stranger.get(path), 403)
         for token in ("x" * 32, tiny_studio.token[:-1], tiny_studio.token + "x"):
             stranger.cookies.set(f"grasplearn_studio_{tiny_studio.port}", token)
@@ -137,6 +139,22 @@ def test_live_connections_need_origin_and_cookie(tiny_studio: Studio, client: ht
         with pytest.raises(websockets.exceptions.InvalidStatus) as error:
             asyncio.run(state(headers))
         assert error.value.response.status_code == 403
+
+
+def test_of_the_pages_folder_its_parts_alone_are_told(client: httpx.Client) -> None:
+    for script in Path(page.__file__).parent.glob("*.js"):
+        answer = client.get(f"/{script.name}")
+        assert answer.status_code == 200 and answer.text == script.read_text()
+        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    for path in (
+        "/index.html",
+        "/__init__.py",
+        "/studio.py",
+        "/page.js",
+        "/..%2fserver.js",
+        "/.js",
+    ):
+        refused(client.get(path), 404)
 
 
 # -- what is sent ------------------------------------------------------------------------------
