@@ -86,6 +86,15 @@ class Studio:
         return (self.home / "log.txt").read_text()
 
 
+def half_upload(studio: Studio, client: httpx.Client, key: str) -> socket.socket:
+    """A connection by which the rest of a file should come, into a drop."""
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = f"PUT /api/drops/{key}/half.png HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
+    raw = socket.create_connection(("127.0.0.1", studio.port), timeout=PATIENCE_S)
+    raw.sendall(f"{head}Cookie: {cookie}\r\nContent-Length: 1000\r\n\r\nhalf".encode())
+    return raw
+
+
 def free_port() -> int:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import sys
 import threading
@@ -63,6 +65,7 @@ def run(options: Studio) -> None:
             timeout_graceful_shutdown=2,
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(lambda r: not server.should_exit or _is_fault(r))
     if not is_loopback(options.host):
         print(WARNING.format(host=options.host), file=sys.stderr)
     shown = _shown(options.host)
@@ -71,6 +74,12 @@ def run(options: Studio) -> None:
     if options.open:
         threading.Timer(1.0, webbrowser.open, [address]).start()
     server.run(sockets=[place])
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a record of a server that ends tells of more than what Ctrl-C has cut off."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and not isinstance(error, asyncio.CancelledError)
 
 
 def _bound(host: str, port: int) -> socket.socket:

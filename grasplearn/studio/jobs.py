@@ -6,6 +6,7 @@ All of it runs in the server's event loop, so that nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Callable
@@ -114,8 +115,9 @@ class Queue:
         self.ready = False
 
         def heard(message: dict[str, Any]) -> None:
-            # The listening thread outlives the loop by a moment when the server ends.
-            if not loop.is_closed():
+            # The listening thread outlives the loop by a moment when the server ends; a closed
+            # loop refuses.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._hear, generation, message)
 
         self._process = self._start(heard)

@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from grasplearn.errors import GraspLearnError, InvalidValueError, UnknownNameError
 from grasplearn.learning.methods import LEARNED
@@ -37,6 +38,8 @@ from grasplearn.tiers import TIERS
 from grasplearn.types import MAX_WIDTH
 
 PAGE = files("grasplearn.studio.page")
+# What the page asks for beside itself: its looks, its scripts, its sign.
+PARTS = {part.name for part in PAGE.iterdir() if part.name.endswith((".css", ".js", ".svg"))}
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 RUN_FILES = re.compile(r"trial-\d{2,3}-[12]\.webp|trials\.mp4|report\.html")
 DOWNLOADS = (".mp4", ".html")
@@ -77,6 +80,10 @@ def make_app(hub: Hub, token: str, host: str, port: int) -> Guard:
     async def too_large(request: Request, error: TooLarge) -> JSONResponse:
         return _error(413, "that is too much at once")
 
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return _error(400, "the rest of it did not come")  # nobody is left to read it
+
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> JSONResponse:
         return _error(500, "something in the studio broke; the terminal tells more")
@@ -92,11 +99,11 @@ def _routes(hub: Hub) -> APIRouter:
     async def page() -> Response:
         return _page_file("index.html")
 
-    @routes.get("/studio.{ending}")
-    async def part(ending: str) -> Response:
-        if ending not in ("css", "js", "svg"):
+    @routes.get("/{name}.{ending}")
+    async def part(name: str, ending: str) -> Response:
+        if f"{name}.{ending}" not in PARTS:
             raise HTTPException(404, "there is nothing here")
-        return _page_file(f"studio.{ending}")
+        return _page_file(f"{name}.{ending}")
 
     @routes.get("/api/state")
     async def told() -> dict[str, Any]:

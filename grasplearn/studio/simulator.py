@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -42,7 +43,8 @@ class Simulator:
         self._process = context.Process(
             target=run, args=(theirs, settings), name="grasplearn-simulator", daemon=True
         )
-        self._process.start()
+        with _without_interrupts():
+            self._process.start()
         theirs.close()
         self._lock = threading.Lock()
         self._heard = heard
@@ -70,6 +72,21 @@ class Simulator:
             self._heard(message)
         self._process.join(5)
         self._heard({"say": "ended"})
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that is started in here has Ctrl-C held back from its first moment.
+
+    It imports for a while before ``run`` can say so itself, and would end with a traceback.
+    """
+    # Python's helper, started along with the first process, would let the signal through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Orders:

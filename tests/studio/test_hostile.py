@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import socket
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,18 @@ import httpx
 import numpy as np
 import pytest
 import websockets
-from studio_kit import Studio, wait_for, wait_for_job, wait_for_picture
+from studio_kit import (
+    PATIENCE_S,
+    Studio,
+    half_upload,
+    wait_for,
+    wait_for_job,
+    wait_for_picture,
+)
 from teaching_kit import demonstration
 
 from grasplearn.files import save_demonstration
+from grasplearn.studio import page
 
 pytestmark = pytest.mark.timeout(600)
 REQUESTS = 200
@@ -70,7 +77,8 @@ def teach_body(client: httpx.Client, name: str, **changes: Any) -> dict[str, Any
 
 def test_without_the_token_nothing_is_told(tiny_studio: Studio) -> None:
     with httpx.Client(base_url=tiny_studio.base) as stranger:
-        for path in ("/", "/api/state", "/studio.js", "/?token=", "/?token=wrong", "/api/choices"):
+        parts = ("/studio.js", "/stage.js", "/studio.css")
+        for path in ("/", "/api/state", *parts, "/?token=", "/?token=wrong", "/api/choices"):
             assert "token" in refused(stranger.get(path), 403)
         for token in ("x" * 32, tiny_studio.token[:-1], tiny_studio.token + "x"):
             stranger.cookies.set(f"grasplearn_studio_{tiny_studio.port}", token)
@@ -131,6 +139,22 @@ def test_live_connections_need_origin_and_cookie(tiny_studio: Studio, client: ht
         with pytest.raises(websockets.exceptions.InvalidStatus) as error:
             asyncio.run(state(headers))
         assert error.value.response.status_code == 403
+
+
+def test_of_the_pages_folder_its_parts_alone_are_told(client: httpx.Client) -> None:
+    for script in Path(page.__file__).parent.glob("*.js"):
+        answer = client.get(f"/{script.name}")
+        assert answer.status_code == 200 and answer.text == script.read_text()
+        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    for path in (
+        "/index.html",
+        "/__init__.py",
+        "/studio.py",
+        "/page.js",
+        "/..%2fserver.js",
+        "/.js",
+    ):
+        refused(client.get(path), 404)
 
 
 # -- what is sent ------------------------------------------------------------------------------
@@ -195,12 +219,10 @@ def test_a_gigabyte_is_refused_at_once(client: httpx.Client, tiny_studio: Studio
     key = client.post("/api/drops").json()["drop"]
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     head = f"PUT /api/drops/{key}/big.png HTTP/1.1\r\nHost: 127.0.0.1:{tiny_studio.port}\r\n"
-    begun = time.monotonic()
-    with socket.create_connection(("127.0.0.1", tiny_studio.port)) as raw:
+    with socket.create_connection(("127.0.0.1", tiny_studio.port), timeout=PATIENCE_S) as raw:
         told = f"{head}Cookie: {cookie}\r\nContent-Length: {2**30}\r\n\r\n"
         raw.sendall(told.encode())
-        assert b" 413 " in raw.recv(4096)
-    assert time.monotonic() - begun < 10
+        assert b" 413 " in raw.recv(4096)  # though not a byte of it has been sent
 
     def endless() -> Iterator[bytes]:
         for _ in range(1024):
@@ -211,8 +233,17 @@ def test_a_gigabyte_is_refused_at_once(client: httpx.Client, tiny_studio: Studio
     with contextlib.suppress(httpx.TransportError):
         refused(client.put(f"/api/drops/{key}/big.png", content=endless()), 413)
     folder = tiny_studio.library / ".studio/drops" / key
-    wait_for(lambda: not list(folder.iterdir()), "the rest of it to be gone", 20)
+    wait_for(lambda: not list(folder.iterdir()), "the rest of it to be gone")
     refused(client.post("/api/check", content=b" " * 10**6), 413)
+
+
+def test_an_upload_that_breaks_off_is_forgotten(client: httpx.Client, tiny_studio: Studio) -> None:
+    key = client.post("/api/drops").json()["drop"]
+    folder = tiny_studio.library / ".studio/drops" / key
+    with half_upload(tiny_studio, client, key):
+        wait_for(lambda: list(folder.iterdir()), "the first of it to arrive")
+    wait_for(lambda: not list(folder.iterdir()), "what came of it to be gone")
+    refused(client.post(f"/api/drops/{key}/open", json={}))
 
 
 def test_pickles_bombs_and_rubbish_are_no_files(
@@ -328,14 +359,12 @@ def test_random_requests(client: httpx.Client) -> None:
         ),
         *(b'{"__proto__": 1}', b'{"skills": ["x"], "trials": 1000000}', b"\0" * 1000),
     ]
-    begun = time.monotonic()
-    for _ in range(REQUESTS):
+    for _ in range(REQUESTS):  # one that hangs ends in the client's timeout
         method = str(rng.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]))
         path, body = str(rng.choice(paths)), bodies[int(rng.integers(len(bodies)))]
         kind = str(rng.choice(["application/json", "text/plain", "multipart/form-data", "\x7f"]))
         answer = client.request(method, path, content=body, headers={"Content-Type": kind})
         refused(answer)
-    assert time.monotonic() - begun < 120
 
 
 def test_a_good_mesh_lies_on_the_table(client: httpx.Client, tiny_studio: Studio) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import graphlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from grasplearn.learning.methods import LEARNED
 from grasplearn.library import WEIGHTS
 from grasplearn.rules import RULES
 from grasplearn.show.notes import COSTS, NOTES
+from grasplearn.studio import page
 from grasplearn.studio.jobs import MAX_WAITING, Queue, QueueFull
 from grasplearn.studio.security import is_loopback
 from grasplearn.studio.state import MEMBERS, State, unpack
@@ -201,6 +204,21 @@ def test_every_rule_has_its_cost_in_a_line() -> None:
     for name, make in RULES.items():
         assert f"memory {make().memory}" in COSTS[name], name
         assert len(COSTS[name]) < 90
+
+
+def test_the_pages_scripts_import_one_way() -> None:
+    scripts = {path.name: path.read_text() for path in Path(page.__file__).parent.glob("*.js")}
+    export = re.compile(r"^export (?:async )?(?:function|const) ([\w$]+)", re.MULTILINE)
+    exports = {name: set(export.findall(text)) for name, text in scripts.items()}
+    imports: dict[str, set[str]] = {}
+    for name, text in scripts.items():
+        taken = re.findall(r'^import (?:{ (.*) } from )?"\./(\w+\.js)";$', text, re.MULTILINE)
+        assert len(taken) == text.count("import "), name  # none from outside
+        imports[name] = {home for _, home in taken}
+        for wanted, home in taken:
+            assert not wanted or set(wanted.split(", ")) <= exports[home], (name, home)
+    assert set().union(*imports.values()) == set(scripts) - {"studio.js"}
+    graphlib.TopologicalSorter(imports).prepare()  # refuses a cycle
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The page itself: HTML, style sheet and script, as the server hands them out."""
+"""The page itself: HTML, style sheet and scripts, as the server hands them out."""
