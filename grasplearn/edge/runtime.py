@@ -6,6 +6,8 @@ These settings keep a step's memory low and flat in the net's depth:
   wait, and may be written over what it replaces. The default order puts all updates last.
 - No rewriting of the graph: it would take a second pass for a repetition of the first and keep all
   activations of the first to save it; and nodes that it makes anew lose their place in the order.
+- No spinning: every graph of a chain has threads of its own, and while one works the others would
+  wait on its cores; with two threads on two cores a step took three times as long.
 - No arena: it would round up and keep what was freed. And no reuse: what is dead would be kept
   until something later of the same size takes its place.
 """
@@ -40,6 +42,7 @@ def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
     options.enable_mem_reuse = False
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     try:
