@@ -40,7 +40,7 @@ class EpisodeSettings:
         composed: share of questions into which a further scene's things are laid: another
             object's, or the same one's in other colours or another size.
         augmented: share of episodes whose questions are made from the demonstration by the
-            teaching augmentation instead of other scenes.
+            teaching augmentation instead of other scenes, where the thing can be cut out of it.
     """
 
     questions: int = 5
@@ -101,7 +101,8 @@ def draw_episode(
     patch = patches(encode(view), Place(u, v, 0.0), spec)
     if rng.random() < settings.augmented:
         batch = _support(view, grasp, spec, rng, settings)
-        return Episode(patch, width / MAX_WIDTH, batch, (), (), view, grasp)
+        if batch is not None:
+            return Episode(patch, width / MAX_WIDTH, batch, (), (), view, grasp)
     left = [i for i, w in enumerate(family.views) if i != shown and len(w.places[k])]
     asked = [left[i] for i in rng.permutation(len(left))[: settings.questions]]
     seen = [family.views[i] for i in asked]
@@ -180,9 +181,13 @@ def _support(
     spec: NetSpec,
     rng: np.random.Generator,
     settings: EpisodeSettings,
-) -> Batch:
+) -> Batch | None:
+    """Samples of the demonstration; None where the thing is too flat to be cut out of it."""
     seed = int(rng.integers(2**31))
-    pieces = take_apart(view, place_of(view, grasp))
+    try:
+        pieces = take_apart(view, place_of(view, grasp))
+    except InvalidValueError:
+        return None
     augmentation = Augmentation(side=settings.side)
     support = SupportSet(pieces, grasp, spec, seed, augmentation, load_backdrops())
     return support.batch(range(settings.questions))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ from teaching_kit import SMALL
 
 from grasplearn.errors import FileFormatError
 from grasplearn.learning.episodes import EpisodeSettings, changed, draw_episode, is_right
-from grasplearn.learning.families import Views, family_name, find_families, load_family, save_family
+from grasplearn.learning.families import (
+    View,
+    Views,
+    family_name,
+    find_families,
+    load_family,
+    save_family,
+)
 from grasplearn.nets.codec import Place
 
 
@@ -118,3 +126,18 @@ def test_what_counts_as_right() -> None:
     assert is_right(Place(100, 109, np.deg2rad(25)), places, 0.002)
     assert not is_right(Place(100, 111, 0.0), places, 0.002)
     assert not is_right(Place(100, 100, np.deg2rad(35)), places, 0.002)
+
+
+def test_what_cannot_be_cut_out_is_asked_in_other_scenes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    views = tuple(view(rng) for _ in range(3))
+    settings = EpisodeSettings(questions=2, augmented=1.0)
+
+    def tiers(name: str, scenes: tuple[View, ...]) -> tuple[str, ...]:
+        save_family(tmp_path / name, 0, Views("hook", scenes, 2))
+        path = tmp_path / name / family_name(0)
+        return draw_episode(path, SMALL, np.random.default_rng(1), settings).tiers
+
+    assert tiers("standing", views) == ()
+    flat = tuple(replace(v, height=np.zeros_like(v.height), picture=v.picture * 0) for v in views)
+    assert tiers("flat", flat) == ("same", "same")
