@@ -29,6 +29,11 @@ BUMP, TABLE_COLOR = 0.011, 30
 REACH = 0.025
 # Colours are compared over squares of so many cells: at an edge, and of an island with the table.
 EDGE, NEARBY = 11, 41
+# A colour is not the table's if it is off by more than so many times what the table's pattern is.
+PATTERN = 2
+# A sensor tears narrow things apart. Gaps of less than so many cells are the thing's where their
+# colour is distinct, and between parts of things whatever it is.
+GAP, TEAR = 9, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +103,29 @@ def standing(view: Heightmap) -> NDArray[np.uint8]:
     """
     height = cv2.medianBlur(view.height, 3)
     table = _table_cells(view)
-    to_table, _ = _off(view.rgb, table, NEARBY)
+    to_table, pattern = _off_table(view)
     high = (height > STANDING) | ((height > FLAT) & (to_table > DISTINCT))
     stands = _without_fringe(view.rgb, np.asarray(high, np.uint8), table)
     stands &= ~_low_and_grown(stands, (height < BUMP) & (to_table < TABLE_COLOR), to_table)
-    return stands | _holes(stands, to_table)
+    stands |= _holes(stands, to_table)
+    stands |= _closed(stands, GAP) & (to_table > np.maximum(DISTINCT, PATTERN * pattern))
+    return stands | _closed(_things(view, stands), TEAR)
 
 
 def things(view: Heightmap) -> NDArray[np.uint8]:
     """Where things surely stand (N, N), 1 or 0: islands that are no errors of the sensor's."""
-    stands = standing(view)
+    return _things(view, standing(view))
+
+
+def _things(view: Heightmap, stands: NDArray[np.uint8]) -> NDArray[np.uint8]:
     _, labels = cv2.connectedComponents(stands, connectivity=8)
     return np.asarray(_is_thing(view, labels)[labels], np.uint8)
+
+
+def _closed(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A mask and what lies between cells of it that are less than ``side`` cells apart."""
+    square = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, square), np.uint8)
 
 
 def _table_cells(view: Heightmap) -> NDArray[np.uint8]:
@@ -152,12 +168,22 @@ def _is_thing(view: Heightmap, labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Which islands are neither tiny nor low and of the table's own colour; 0 is the table."""
     flat = labels.ravel()
     cells = np.maximum(np.bincount(flat), 1)
-    to_table, _ = _off(view.rgb, _table_cells(view), NEARBY)
+    to_table, pattern = _off_table(view)
+    strange = to_table / np.maximum(TABLE_COLOR, PATTERN * pattern)
     height = np.bincount(flat, view.height.ravel()) / cells
-    color = np.bincount(flat, to_table.ravel()) / cells
-    found = (cells >= MIN_CELLS) & ((height > BUMP) | (color > TABLE_COLOR))
+    color = np.bincount(flat, strange.ravel()) / cells
+    found = (cells >= MIN_CELLS) & ((height > BUMP) | (color > 1))
     found[0] = False
     return np.asarray(found)
+
+
+def _off_table(view: Heightmap) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far every cell's colour is from the table's nearby, and how far the table's own are."""
+    table = _table_cells(view)
+    off, _ = _off(view.rgb, table, NEARBY)
+    side = (NEARBY, NEARBY)
+    share = np.maximum(cv2.blur(table.astype(np.float32), side), np.float32(1e-6))
+    return off, np.asarray(cv2.blur(off * table, side) / share, np.float32)
 
 
 def _off(

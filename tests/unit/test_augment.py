@@ -138,6 +138,29 @@ def test_a_thin_handle_is_cut_out_whole() -> None:
     assert abs(int(pieces.thing.layers[5].sum()) - 300) < 20
 
 
+@pytest.mark.parametrize(("lost", "distinct"), [(3, False), (7, True)])
+def test_a_thing_that_the_sensor_tore_apart_is_cut_out_whole(lost: int, distinct: bool) -> None:
+    """Beside the demonstrated grasp some cells of a handle are seen as low as the table."""
+    view = table(things=False)
+    height, rgb = view.height.copy(), view.rgb.copy()
+    height[100:106, 60:160] = 0.012
+    height[100:106, 112 : 112 + lost] = 0.0
+    if distinct:
+        rgb[100:106, 60:160] = (200, 30, 120)
+    torn = replace(view, height=height, rgb=rgb)
+    pieces = take_apart(torn, place_of(view, grasp_at(view, 110, 102, 0.0)))
+    assert not pieces.others
+    assert abs(int(pieces.thing.layers[5].sum()) - 600) < 40
+
+
+def test_things_that_stand_apart_are_cut_out_apart() -> None:
+    view = table(things=False)
+    height = view.height.copy()
+    height[100:106, 60:110] = height[100:106, 118:160] = 0.012
+    pieces = take_apart(replace(view, height=height), place_of(view, grasp_at(view, 100, 102, 0.0)))
+    assert len(pieces.others) == 1
+
+
 def test_the_sensor_s_errors_are_no_things() -> None:
     view = scene()
     rows, columns = np.mgrid[: view.side, : view.side]
