@@ -15,6 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,10 @@ class Search:
     """Pre-trained weights: shipped, narrow or a file."""
     methods: str = ",".join(RATES)
     """Which ways of fine-tuning: names separated by commas."""
-    rates: str = "1.25e-3,2.5e-3,5e-3,1e-2"
+    rates: str = "5e-3,1.5e-2,4.5e-2"
     """The step sizes that each of them is tried with."""
+    blocks: str = str(DEFAULT.blocks)
+    """The blocks' step size / the head's: likewise."""
     tiers: str = ",".join(TIERS)
     """Which tiers the scenes are of."""
     max_objects: int = 12
@@ -72,8 +75,9 @@ class Search:
         augmentation = Augmentation(side=self.side, scale=self.scale, stretch=self.stretch)
         yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
         for method in self.methods.split(","):
-            for rate in map(float, self.rates.split(",")):
-                yield Teaching(method, self.steps, self.batch, rate, augmentation, doubt=0)
+            for rate, blocks in product(self.rates.split(","), self.blocks.split(",")):
+                sizes = float(rate), float(blocks)
+                yield Teaching(method, self.steps, self.batch, *sizes, augmentation, doubt=0)
 
 
 def scenes(
@@ -106,6 +110,7 @@ def row(world: World, lesson: Lesson, tier: str, taught: Taught, seen: list[Any]
     return {
         "method": taught.teaching.method,
         "rate": taught.teaching.rate,
+        "blocks": taught.teaching.blocks,
         "object": lesson.object_id,
         "tier": tier,
         "hits": hits,
@@ -152,16 +157,22 @@ def main(search: Search) -> None:
         joblib.delayed(search_object)(search, name) for name in names
     )
     rows = [r for of_object in made for r in of_object]
-    cells: dict[tuple[str, float | None], list[Row]] = defaultdict(list)
+    cells: dict[tuple[str, float | None, float], list[Row]] = defaultdict(list)
     for r in rows:
-        cells[r["method"], r["rate"]].append(r)
+        cells[r["method"], r["rate"], r["blocks"]].append(r)
     print(f"{len(names)} {SPLIT} objects, {search.scenes} scenes a tier, weights {search.weights}")
-    print(f"{'method':24}{'rate':>8}", *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")))
-    for (method, rate), some in cells.items():
+    print(
+        f"{'method':24}{'rate':>8}{'blocks':>8}",
+        *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")),
+    )
+    for (method, rate, blocks), some in cells.items():
         by_tier = [rate_of([r for r in some if r["tier"] == tier]) for tier in tiers]
         kept = sum(r["kept"] == "refined" for r in some) / len(some)
         figures = (*by_tier, sum(by_tier) / len(tiers), kept)
-        print(f"{method:24}{rate or '':>8}", *(f"{figure:8.3f}" for figure in figures))
+        print(
+            f"{method:24}{rate or '':>8}{blocks if rate else '':>8}",
+            *(f"{figure:8.3f}" for figure in figures),
+        )
     if search.json_file:
         search.json_file.parent.mkdir(parents=True, exist_ok=True)
         search.json_file.write_text(json.dumps({"rows": rows}, indent=1))
