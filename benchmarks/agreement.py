@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,9 @@ from numpy.typing import NDArray
 from grasplearn.errors import DemonstrationError, InvalidValueError
 from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
-from grasplearn.learning.fine_tune import FineTuning, fine_tune
-from grasplearn.learning.optimizers import Lars
+from grasplearn.learning.fine_tune import fine_tune
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import RATES, Teaching, support_set
+from grasplearn.learning.teaching import Teaching, batches, fine_tuning, support_set
 from grasplearn.nets.codec import imprint
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
@@ -42,11 +42,12 @@ def cosines(
     view = heightmap(shown.observation)
     imprint(net, shown, view)
     support, _ = support_set(net, view, shown.grasp, teaching, seed)
-    size = teaching.batch
-    batches = (support.batch(range(s * size, (s + 1) * size)) for s in range(teaching.steps))
-    settings = FineTuning(Lars(RATES[teaching.method]), agreement=frozenset(range(teaching.steps)))
     rule, rng = pretrained.rule(teaching.method), np.random.default_rng(seed)
-    _, report = fine_tune(net, batches, rule, rng, settings, teaching.steps)
+    settings = replace(
+        fine_tuning(teaching, len(net.blocks)), agreement=frozenset(range(teaching.steps))
+    )
+    samples = batches(support, teaching, rule)
+    _, report = fine_tune(net, samples, rule, rng, settings, teaching.steps)
     return np.array([report.cosines[step] for step in range(teaching.steps)])
 
 

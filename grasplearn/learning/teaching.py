@@ -43,7 +43,7 @@ from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.types import Demonstration, Grasp
 
-__all__ = ["LEARNED", "RATES", "Look", "Progress", "Teaching", "teach"]
+__all__ = ["LEARNED", "RATES", "Look", "Progress", "Teaching", "batches", "fine_tuning", "teach"]
 
 # The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
 # at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
@@ -180,10 +180,10 @@ def _teach(
         if rival >= teaching.rival or missed >= teaching.doubt:
             refined, report = fine_tune(
                 net,
-                _batches(support, teaching, rule),
+                batches(support, teaching, rule),
                 rule,
                 np.random.default_rng(seed),
-                _settings(teaching, len(net.blocks)),
+                fine_tuning(teaching, len(net.blocks)),
                 teaching.steps,
                 watch,
                 _after(look, teaching.steps),
@@ -249,7 +249,8 @@ def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | No
     return pretrained.verifier if kept == IMPRINT and method != UNVERIFIED else None
 
 
-def _settings(teaching: Teaching, blocks: int) -> FineTuning:
+def fine_tuning(teaching: Teaching, blocks: int) -> FineTuning:
+    """How a net of so many blocks is refined."""
     frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
     rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
@@ -277,7 +278,7 @@ def support_set(
     return support, alike.rival
 
 
-def _batches(support: SupportSet, teaching: Teaching, rule: LearningRule) -> Iterator[Batch]:
+def batches(support: SupportSet, teaching: Teaching, rule: LearningRule) -> Iterator[Batch]:
     """Fresh samples at every step, or the same few batches in turn where a rule must know them."""
     recurring = isinstance(rule, StaticSGM) and rule.error == "cached"
     for step in range(teaching.steps):
