@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test assets weights golden table check clean
+.PHONY: demo test assets weights narrow golden table check clean
 
 demo: $(READY)
 	$(BIN)/grasplearn demo --out out/demo
@@ -36,6 +36,18 @@ weights: $(READY)
 	$(BIN)/grasplearn train-verifier $(FAMILIES) --validation out/validation --weights out/wide.safetensors --cases 2400 --workers 2 --out out/verified.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/verified.safetensors --steps 12 --tasks 120 --out out/two-pass.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
+
+# The controls that know tier `same` alone: narrow, and narrow with teaching's own augmentation.
+NARROW := --families out/narrow --threads 1
+narrow: $(READY)
+	$(BIN)/python -m sim_assets.generator --further 12 --out out/further
+	$(BIN)/grasplearn render --families 1200 --tiers same --objects out/further --workers 2 --out out/narrow
+	$(BIN)/grasplearn render --families 160 --split validation --seed 1 --workers 2 --out out/validation
+	$(BIN)/grasplearn pretrain $(NARROW) --validation out/validation --bf16 --steps 6000 --rate 0.0015 --out out/narrow-pre.safetensors
+	$(BIN)/grasplearn pretrain $(NARROW) --validation out/validation --bf16 --steps 6000 --rate 0.0015 --augmented 0.5 --out out/narrow-augmented.safetensors
+	$(BIN)/grasplearn meta-train $(NARROW) --weights out/narrow-pre.safetensors --steps 12 --tasks 120 --out out/narrow-two-pass.safetensors
+	$(BIN)/grasplearn meta-train $(NARROW) --weights out/narrow-two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --refining-steps 48 --refining-rate 0.004 --refining-blocks 0.5 --out out/narrow.safetensors
+	cp out/narrow.safetensors out/narrow-augmented.safetensors grasplearn/weights
 
 # Records the quick benchmark's figures, which the tests compare with.
 golden: $(READY)

@@ -154,6 +154,12 @@ class MetaTrain(Common):
     """Adam's step size for the modules."""
     inner: Count = 8
     """Channels inside a module."""
+    refining_steps: OptionalCount = None
+    """Note in the weights that they are to be refined in so many steps."""
+    refining_rate: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    """Note the head's step size; each method's own by default."""
+    refining_blocks: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    """Note the blocks' step size / the head's."""
     check_every: Count = 25
     """Tasks between checkpoints."""
     threads: OptionalCount = None

@@ -37,7 +37,7 @@ from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.fine_tune import Report, Watch
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.taught import Prediction, Taught
-from grasplearn.learning.teaching import Look, Teaching, teach, verifier_of
+from grasplearn.learning.teaching import Look, Teaching, teach, teaching_of, verifier_of
 from grasplearn.lessons import save_lesson
 from grasplearn.library import (
     DEMONSTRATION,
@@ -95,7 +95,7 @@ class Skill:
         """Teaches one demonstration.
 
         Args:
-            teaching: the method and its settings; static-sgm by default.
+            teaching: the method and its settings; static-sgm with the weights' own by default.
             weights: pre-trained ones, by name or file. seed: of the samples, at least 0.
             watch: is told every update of every step; look: is shown the net after every step.
 
@@ -110,7 +110,9 @@ class Skill:
         view = heightmap(demonstration.observation)
         # Imprinting would take bare table too; that can only be a slip of the hand.
         take_apart(view, place_of(view, demonstration.grasp))
-        taught = teach(demonstration, pretrained, teaching or Teaching(), seed, watch, look)
+        taught = teach(
+            demonstration, pretrained, teaching or teaching_of(pretrained), seed, watch, look
+        )
         return cls.of(taught, pretrained, weights, seed)
 
     @classmethod

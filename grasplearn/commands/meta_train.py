@@ -30,6 +30,17 @@ def run(options: MetaTrain) -> None:
             card_head(),
             report,
             log,
+            refining=_noted(options),
         )
     print(f"weights with modules for {settings.rule}: {options.out}")
     write_figures(options.json, dict(made.card["meta_training"][settings.rule]))
+
+
+def _noted(options: MetaTrain) -> dict[str, float] | None:
+    """What is to be noted of refining, if anything."""
+    told = {
+        "steps": options.refining_steps,
+        "rate": options.refining_rate,
+        "blocks": options.refining_blocks,
+    }
+    return {name: value for name, value in told.items() if value is not None} or None

@@ -11,7 +11,7 @@ from grasplearn.config import Teach
 from grasplearn.edge.budget import choose, parse_bytes, told_bytes
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import Teaching
+from grasplearn.learning.teaching import teaching_of
 from grasplearn.library import HEATMAP, check_replaceable, skill_folder
 from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.skill import Skill
@@ -26,13 +26,13 @@ def run(options: Teach) -> None:
     if folder.exists() and not options.force:
         raise InvalidValueError(f"{folder} is there already; choose another name or add --force")
     check_replaceable(folder)
-    teaching = Teaching(options.rule, measure_memory=True)
-    if options.steps is not None:
-        teaching = replace(teaching, steps=options.steps)
     if options.tier not in TIERS:
         raise UnknownNameError("tier", options.tier, TIERS)
     # What cannot work is told before seconds of work.
     weights_digest([options.rule], options.weights)
+    own = teaching_of(load_pretrained(options.weights), options.rule)
+    steps = own.steps if options.steps is None else options.steps
+    teaching = replace(own, steps=steps, measure_memory=True)
     if options.budget is not None:
         choice = choose(load_pretrained(options.weights), teaching, parse_bytes(options.budget))
         teaching = choice.teaching(teaching)

@@ -141,6 +141,8 @@ class Device:
             return Taught(IMPRINT, missed, None, (), {}, "", time.perf_counter() - start)
         imprinted = {name: array.copy() for name, array in self.weights.items()}
         losses, guards = self._refine(support, card)
+        for name, array in imprinted.items():
+            self.weights[name] += (array - self.weights[name]) * (1 - float(told["share"]))
         after, misses = self._look(support, card["probe"])
         kept, warning = REFINED, ""
         if not (np.isfinite(losses).all() and after < before and misses <= missed):

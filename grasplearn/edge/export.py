@@ -65,7 +65,8 @@ class Export:
             raise InvalidValueError(f"batch must be at least 1, got {self.batch}")
 
     def teaching(self) -> Teaching:
-        """What the full program would be told to do the same."""
+        """What the full program would be told to do the same; what the weights' card notes of
+        refining does not count."""
         own = Teaching(self.method)
         side = own.augmentation.side if self.size is None else self.size
         # Checks the side, too.

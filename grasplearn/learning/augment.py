@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grasplearn.errors import InvalidValueError
-from grasplearn.geometry import HEIGHTMAP_SIDE
+from grasplearn.geometry import HEIGHTMAP_SIDE, hue_rotation
 from grasplearn.learning.backdrops import draw_backdrop
 from grasplearn.learning.cutout import CutOut, Pieces
 from grasplearn.learning.families import View
@@ -51,6 +51,8 @@ class Augmentation:
             scene, and the demonstration shows only one.
         gain: of brightness; tint: of each colour; slope: of the light over the picture;
             own_gain: of the thing's own brightness, as it turns in the light.
+        hue: share of samples whose thing has its colours turned: kin have others. Not for a
+            demonstration in which something else could be mistaken for the thing.
         noise: of colours in [-1, 1]; height_noise: m.
         holes: how many round patches are unknown.
     """
@@ -68,6 +70,7 @@ class Augmentation:
     tint: float = 0.1
     slope: float = 0.2
     own_gain: float = 0.12
+    hue: float = 0.0
     noise: float = 0.03
     height_noise: float = 0.001
     holes: int = 3
@@ -77,8 +80,8 @@ class Augmentation:
             raise InvalidValueError(
                 f"side must be a multiple of 4 and at least 64, got {self.side}"
             )
-        if not 0 <= self.hidden < 1 or not 0 <= self.occluder <= 1:
-            raise InvalidValueError("hidden and occluder must be shares from 0 to 1")
+        if not 0 <= self.hidden < 1 or not 0 <= self.occluder <= 1 or not 0 <= self.hue <= 1:
+            raise InvalidValueError("hidden, occluder and hue must be shares from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class SupportSet:
         layer = warp(self.thing.layers, _stack(things), self.settings.side)
         shine = _column([rng.uniform(-1, 1) for rng in rngs]) * self.settings.own_gain
         layer[:, COLOR] = (layer[:, COLOR] + 1) * (1 + shine) - 1
+        if self.settings.hue:
+            self._recolor(layer, rngs)
         mask = layer[:, MASK] > 0.5
         seen = mask & (layer[:, HEIGHT] >= scene[:, HEIGHT])
         seen = torch.where(self._too_hidden(mask, seen, things)[:, None, None], mask, seen)
@@ -241,6 +246,14 @@ class SupportSet:
             spot = covered[sample, max(v - 4, 0) : v + 5, max(u - 4, 0) : u + 5]
             hidden[sample] |= bool(spot.float().mean() > 0.25)
         return hidden
+
+    def _recolor(self, layer: Tensor, rngs: list[np.random.Generator]) -> None:
+        """Turns the colours of some samples' things, in place."""
+        for thing, rng in zip(layer, rngs, strict=True):
+            if rng.random() < self.settings.hue:
+                turn = torch.from_numpy(hue_rotation(rng.uniform(-math.pi, math.pi)))
+                turned = torch.einsum("ij,jhw->ihw", turn.to(thing.dtype), thing[COLOR] + 1)
+                thing[COLOR] = turned.clamp(0, 2) - 1
 
     def _relight(self, scene: Tensor, rngs: list[np.random.Generator]) -> None:
         """Changes light, adds noise and holes, in place."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ from grasplearn.learning.likeness import likeness
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.learning.teaching import RECURRING_BATCHES
+from grasplearn.learning.teaching import RECURRING_BATCHES, REFINING, teaching_of
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.codec import place_of
 from grasplearn.nets.graspnet import GraspNet
@@ -113,8 +113,12 @@ def meta_train(
     card: Mapping[str, Any],
     progress: Progress = lambda what, done, total: None,
     log: Log = lambda step, figures: None,
+    refining: Mapping[str, float] | None = None,
 ) -> Pretrained:
     """Trains a rule's modules and writes ``out``: the same weights with the modules added.
+
+    Args:
+        refining: noted in the card for ``teaching_of``; None leaves what is noted there.
 
     They begin with another rule's where the weights hold some.
 
@@ -125,6 +129,8 @@ def meta_train(
     """
     paths, rendered = find_families(train)
     pretrained = load_pretrained(weights)
+    if refining is not None:  # what cannot be noted is told before minutes of work
+        teaching_of(replace(pretrained, card={REFINING: refining}))
     net = pretrained.net
     modules = _first_modules(pretrained, settings).requires_grad_(True)
     optimizer = torch.optim.Adam(modules.parameters(), settings.rate)
@@ -158,10 +164,11 @@ def meta_train(
             "last": tally.figures() if tally.losses else {},
         },
     }
+    noted = {} if refining is None else {REFINING: dict(refining)}
     made = Pretrained(
         net,
         {**pretrained.modules, settings.rule: modules},
-        {**pretrained.card, "meta_training": trainings},
+        {**pretrained.card, **noted, "meta_training": trainings},
         verifier=pretrained.verifier,
     )
     save_pretrained(out, made)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from grasplearn.errors import InvalidValueError, UnknownNameError
+from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
 from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.backdrops import load_backdrops
@@ -43,11 +43,24 @@ from grasplearn.rules.base import LearningRule
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.types import Demonstration, Grasp
 
-__all__ = ["LEARNED", "RATES", "Look", "Progress", "Teaching", "batches", "fine_tuning", "teach"]
+__all__ = [
+    "LEARNED",
+    "RATES",
+    "Look",
+    "Progress",
+    "Teaching",
+    "batches",
+    "fine_tuning",
+    "teach",
+    "teaching_of",
+]
 
 # The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
 # at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
+# Where weights' card notes how they are to be refined, and what may be noted there.
+REFINING = "refining"
+NOTED = ("steps", "rate", "blocks")
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
@@ -64,6 +77,9 @@ class Teaching:
         rate: the head's step size; None for the method's own out of RATES. blocks: the blocks'
             step size / the head's. What tells look-alikes apart is in the features already and
             only has to be weighed; large steps of the blocks cost more than they brought.
+        share: of the way from the imprint to what fine-tuning came to, 1 for all of it. Half of it
+            keeps more of what the weights knew, and loses little of what they learnt (Wortsman et
+            al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         doubt: share of them that the imprint must miss before anything is refined: what it already
@@ -84,7 +100,8 @@ class Teaching:
     batch: int = 4
     rate: float | None = None
     blocks: float = 0.02
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160))
+    share: float = 0.5
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160, hue=0.3))
     probe: int = 23
     doubt: float = 0.2
     rival: float = 0.1
@@ -101,10 +118,30 @@ class Teaching:
         for name in ("doubt", "rival"):
             if not getattr(self, name) >= 0:
                 raise InvalidValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if not 0 < self.blocks <= 1:
-            raise InvalidValueError(f"blocks must be in (0, 1], got {self.blocks}")
+        for name in ("blocks", "share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InvalidValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
+
+
+def teaching_of(pretrained: Pretrained, method: str = Teaching.method) -> Teaching:
+    """Returns the settings with which a method teaches some weights, as far as their card notes
+    any: what was pre-trained on less has to change more.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        FileFormatError: what is noted is none of NOTED, or out of its range.
+    """
+    noted = pretrained.card.get(REFINING, {})
+    try:
+        if set(noted) - set(NOTED):
+            raise InvalidValueError(f"only {', '.join(NOTED)} can be noted")
+        return Teaching(method, **noted)
+    except (InvalidValueError, TypeError) as error:
+        raise FileFormatError(
+            f"the weights' card asks for refining that is none ({error}); meta-train them again"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +225,7 @@ def _teach(
                 watch,
                 _after(look, teaching.steps),
             )
+            _go_back(refined, net, 1 - teaching.share)
             refined_loss, misses = probe.look(refined)
             probe_loss = imprinted_loss, refined_loss
             better = bool(np.isfinite(report.losses).all()) and refined_loss < imprinted_loss
@@ -213,6 +251,14 @@ def _teach(
         time.perf_counter() - start,
         verifier_of(teaching.method, kept, pretrained),
     )
+
+
+@torch.no_grad()
+def _go_back(refined: GraspNet, imprinted: GraspNet, share: float) -> None:
+    """Takes back, in place, a share of what fine-tuning changed; to the bit nothing for 0."""
+    if share:
+        for new, old in zip(refined.parameters(), imprinted.parameters(), strict=True):
+            new.lerp_(old, share)
 
 
 def _after(look: Look | None, steps: int) -> After[GraspNet] | None:
@@ -272,9 +318,11 @@ def support_set(
     place = place_of(view, grasp)
     pieces = take_apart(view, place)
     alike = likeness(net, view, pieces.thing, place)
-    support = SupportSet(
-        pieces, grasp, net.spec, seed, teaching.augmentation, load_backdrops(), alike.equals
-    )
+    # Of a rival, colour may be all that tells the thing.
+    distinct = teaching.augmentation
+    if alike.rival >= teaching.rival:
+        distinct = replace(distinct, hue=0.0)
+    support = SupportSet(pieces, grasp, net.spec, seed, distinct, load_backdrops(), alike.equals)
     return support, alike.rival
 
 

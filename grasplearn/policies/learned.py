@@ -57,12 +57,12 @@ class Learned:
                 modules for the method.
             UnknownNameError, FileFormatError: see ``load_pretrained``.
         """
-        from grasplearn.learning.teaching import Teaching, teach
+        from grasplearn.learning.teaching import teach, teaching_of
         from grasplearn.policies.taught_cache import teach_once
 
         pretrained, seed = _pretrained(self.weights), int(rng.integers(2**31))
         taught = (teach_once if self.remember else teach)(
-            demonstration, pretrained, Teaching(self.method), seed
+            demonstration, pretrained, teaching_of(pretrained, self.method), seed
         )
         return LearnedGrasper(taught, pretrained, seed)
 

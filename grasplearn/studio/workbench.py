@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from grasplearn.errors import FileFormatError, InvalidValueError, NoGraspError
 from grasplearn.files import pixel_grasp
 from grasplearn.geometry import HEIGHTMAP_SPAN, WORKSPACE_CENTER, heightmap, project
-from grasplearn.learning.pretrained import shipped_weights
-from grasplearn.learning.teaching import Progress, Teaching
+from grasplearn.learning.pretrained import load_pretrained, shipped_weights
+from grasplearn.learning.teaching import Progress, teaching_of
 from grasplearn.library import WEIGHTS, find_skill, skill_folder
 from grasplearn.nets.codec import decode, encode, quality_map
 from grasplearn.nets.weights import load_tensors
@@ -124,9 +125,10 @@ class Workbench:
         folder = skill_folder(self.settings.library, name)
         if folder.exists() and not replace:
             raise InvalidValueError(f"there is a skill '{name}' already; choose another name")
-        teaching = Teaching(rule, steps=steps or Teaching.steps, measure_memory=True)
+        own = teaching_of(load_pretrained(self.settings.weights), rule)
+        teaching = dataclasses.replace(own, steps=steps or own.steps, measure_memory=True)
         if always:
-            teaching = Teaching(rule, steps=teaching.steps, measure_memory=True, doubt=0.0)
+            teaching = dataclasses.replace(teaching, doubt=0.0)
         self._tell_phase(job, "imprinting")
         with one_thread([rule]):
             skill = Skill.teach(

@@ -108,6 +108,20 @@ def test_the_table_changes_its_colours_and_the_thing_does_not() -> None:
     assert tables[0].std(0).max() < 0.02 < 0.15 < tables[1].std(0).min()
 
 
+def test_the_thing_changes_its_colours_where_kin_may_have_others() -> None:
+    quiet = dict(others=0, noise=0, gain=0, tint=0, slope=0, own_gain=0, holes=0, recolored=0)
+    spread = []
+    for share in (0.0, 1.0):
+        batch = support(Augmentation(hue=share, backdrop=0, **quiet)).batch(range(12))
+        colors = []
+        for picture, place in zip(batch.pictures, batch.target.place, strict=True):
+            found, _ = best_place((place + 1e-9).log(), SPEC.stride)
+            colors.append(picture[:3, round(found.v), round(found.u)])
+        spread.append(float(torch.stack(colors).std(0).max()))
+        assert batch.pictures[:, :3].abs().max() <= 1
+    assert spread[0] < 0.1 < 0.3 < spread[1]
+
+
 def test_the_spot_stays_visible() -> None:
     crowded = Augmentation(others=6, occluder=1.0, noise=0, gain=0, tint=0, slope=0, own_gain=0)
     batch = support(crowded).batch(range(20))
@@ -179,7 +193,7 @@ def test_a_grasp_on_nothing_is_refused(view: Heightmap, u: float) -> None:
 
 
 def test_settings_are_checked() -> None:
-    for wrong in ({"side": 30}, {"side": 99}, {"hidden": 1.0}, {"occluder": 2.0}):
+    for wrong in ({"side": 30}, {"side": 99}, {"hidden": 1.0}, {"occluder": 2.0}, {"hue": -0.1}):
         with pytest.raises(InvalidValueError):
             Augmentation(**wrong)
     assert np.isfinite(Augmentation().scale)
