@@ -13,7 +13,12 @@ import pytest
 import torch
 from teaching_kit import CAMERA, HEIGHT, demonstration, table
 
-from grasplearn.errors import InvalidValueError, NoGraspError, UnknownNameError
+from grasplearn.errors import (
+    FileFormatError,
+    InvalidValueError,
+    NoGraspError,
+    UnknownNameError,
+)
 from grasplearn.geometry import heightmap
 from grasplearn.learning import teaching as module
 from grasplearn.learning.augment import Augmentation, SupportSet
@@ -28,6 +33,7 @@ from grasplearn.learning.teaching import (
     Teaching,
     support_set,
     teach,
+    teaching_of,
 )
 from grasplearn.nets import codec
 from grasplearn.nets.chain import Batch
@@ -299,6 +305,30 @@ def test_a_net_worse_than_untaught_on_its_own_demonstration_is_told(
     assert "no better than an untaught one" in result.warning
 
 
+def test_refining_goes_a_share_of_the_way(pretrained: Pretrained) -> None:
+    imprinted, half, whole = (
+        taught(pretrained, method, doubt=0, rate=1e-2, share=share).net
+        for method, share in ((IMPRINT, 1.0), ("backprop", 0.5), ("backprop", 1.0))
+    )
+    ways = zip(imprinted.parameters(), half.parameters(), whole.parameters(), strict=True)
+    moved = 0
+    for start, middle, end in ways:
+        assert torch.allclose(middle, (start + end) / 2, atol=1e-6)
+        moved += int(not torch.equal(start, end))
+    assert moved > 3
+
+
+@pytest.mark.parametrize("noted", [{"rate": -1.0}, {"steps": "many"}, {"probe": 3}])
+def test_what_the_weights_ask_for_is_done_or_refused(
+    pretrained: Pretrained, noted: dict[str, Any]
+) -> None:
+    asked = replace(pretrained, card={"refining": {"steps": 3, "blocks": 0.5}})
+    assert teaching_of(asked, "backprop") == Teaching("backprop", steps=3, blocks=0.5)
+    assert teaching_of(pretrained, "dni") == Teaching("dni")
+    with pytest.raises(FileFormatError, match="asks for refining that is none"):
+        teaching_of(replace(pretrained, card={"refining": noted}), "backprop")
+
+
 def test_a_rising_loss_is_no_warning_where_the_probe_fell(
     pretrained: Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,7 +348,7 @@ def test_a_rising_loss_is_no_warning_where_the_probe_fell(
 
 def test_a_taught_net_finds_the_shown_spot(pretrained: Pretrained) -> None:
     """Where it was shown, and where the bar has moved to."""
-    result = taught(pretrained, "backprop", steps=30, batch=4)
+    result = taught(pretrained, "backprop", steps=30, batch=4, share=1.0)
     shown = demonstration().grasp
     for x, y in ((0.5, 0.0), (0.44, 0.08)):
         prediction = result.predict(table(x, y))
