@@ -160,6 +160,8 @@ class MetaTrain(Common):
     """Note the head's step size; each method's own by default."""
     refining_blocks: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the blocks' step size / the head's."""
+    refining_doubt: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    """Note what share of a demonstration's samples the imprint must miss to be refined."""
     check_every: Count = 25
     """Tasks between checkpoints."""
     threads: OptionalCount = None

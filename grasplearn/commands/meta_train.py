@@ -42,5 +42,6 @@ def _noted(options: MetaTrain) -> dict[str, float] | None:
         "steps": options.refining_steps,
         "rate": options.refining_rate,
         "blocks": options.refining_blocks,
+        "doubt": options.refining_doubt,
     }
     return {name: value for name, value in told.items() if value is not None} or None

@@ -60,7 +60,7 @@ __all__ = [
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
 # Where weights' card notes how they are to be refined, and what may be noted there.
 REFINING = "refining"
-NOTED = ("steps", "rate", "blocks")
+NOTED = ("steps", "rate", "blocks", "doubt")
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
