@@ -176,9 +176,9 @@ def parity(options: argparse.Namespace) -> None:
         save_demonstration(demo, shown)
         # Both look at what the files hold: depth is rounded in them.
         shown = load_demonstration(demo)
-        write_support(demo, shown, pretrained, told.teaching(), options.seed)
+        write_support(demo, shown, pretrained, told.teaching(pretrained), options.seed)
         print("exported", file=sys.stderr, flush=True)
-        always = replace(told.teaching(), doubt=0.0)
+        always = replace(told.teaching(pretrained), doubt=0.0)
         torch_s = time.perf_counter()
         wanted = teach(
             shown,

@@ -40,7 +40,7 @@ class Lesson:
         save_demonstration(demo, shown)
         # All look at what the files hold: depth is rounded in them.
         shown = load_demonstration(demo)
-        always = replace(told.teaching(), doubt=0.0)
+        always = replace(told.teaching(pretrained), doubt=0.0)
         write_support(demo, shown, pretrained, always, SEED)
         # The device takes no second look.
         self.torch: Taught = replace(teach(shown, pretrained, always, SEED), verifier=None)

@@ -65,4 +65,5 @@ def _write_skill(folder: Path, out: Path, weights: str, told: Told) -> None:
     shutil.copytree(folder / DEMONSTRATION, place / DEMONSTRATION)
     shutil.copyfile(folder / WEIGHTS, place / WEIGHTS)
     base = load_pretrained(weights)
-    write_support(place / DEMONSTRATION, skill.demonstration, base, told.teaching(), skill.seed)
+    own = told.teaching(base)
+    write_support(place / DEMONSTRATION, skill.demonstration, base, own, skill.seed)

@@ -26,7 +26,13 @@ from grasplearn.learning.fine_tune import FineTuning
 from grasplearn.learning.optimizers import Lars, Optimizer
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import FIRST_KEY, shown_batch
-from grasplearn.learning.teaching import RATES, RECURRING_BATCHES, Teaching, support_set
+from grasplearn.learning.teaching import (
+    RATES,
+    RECURRING_BATCHES,
+    Teaching,
+    support_set,
+    teaching_of,
+)
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import imprint
 from grasplearn.nets.graspnet import GraspNet
@@ -64,21 +70,22 @@ class Export:
         if self.batch is not None and self.batch < 1:
             raise InvalidValueError(f"batch must be at least 1, got {self.batch}")
 
-    def teaching(self) -> Teaching:
-        """What the full program would be told to do the same; what the weights' card notes of
-        refining does not count."""
-        own = Teaching(self.method)
+    def teaching(self, pretrained: Pretrained) -> Teaching:
+        """What the full program would be told to do the same with these weights."""
+        own = teaching_of(pretrained, self.method)
         side = own.augmentation.side if self.size is None else self.size
         # Checks the side, too.
         samples = Augmentation(**{**asdict(own.augmentation), "side": side})
         batch = own.batch if self.batch is None else self.batch
-        return replace(own, augmentation=samples, batch=batch, rate=self.rule_optimizer().rate)
+        rate = self.rule_optimizer(pretrained).rate
+        return replace(own, augmentation=samples, batch=batch, rate=rate)
 
-    def rule_optimizer(self) -> Optimizer:
+    def rule_optimizer(self, pretrained: Pretrained) -> Optimizer:
         """The optimizer as the program itself would set it."""
-        if self.optimizer == "lars":
-            return Lars(RATES[self.method])
-        return OPTIMIZERS[self.optimizer]()
+        if self.optimizer != "lars":
+            return OPTIMIZERS[self.optimizer]()
+        own = teaching_of(pretrained, self.method).rate
+        return Lars(RATES[self.method] if own is None else own)
 
 
 def arrays(module: Any) -> dict[str, NDArray[np.float32]]:
@@ -101,7 +108,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         raise InvalidValueError(
             f"no graph is known for {', '.join(sorted(odd))} of these weights; export others"
         )
-    teaching = export.teaching()
+    teaching = export.teaching(pretrained)
     modules = tuple(arrays(module) for module in pretrained.modules[export.method])
     return Step(
         net.spec,
@@ -110,7 +117,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         teaching.augmentation.side,
         modules,
         rule.limit,
-        form_of(export.rule_optimizer()),
+        form_of(export.rule_optimizer(pretrained)),
         teaching.blocks,
     )
 
@@ -141,7 +148,7 @@ def write_export(folder: Path, pretrained: Pretrained, name: str, export: Export
             "format": layout.FORMAT,
             "spec": asdict(step.spec),
             "weights": {"name": name, "digest": pretrained.digest},
-            "teaching": asdict(export.teaching()),
+            "teaching": asdict(export.teaching(pretrained)),
             "optimizer": {
                 "name": step.form.name,
                 "rate": step.form.rate,

@@ -23,7 +23,7 @@ from grasplearn.edge.export import Export, write_export, write_support
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import save_demonstration
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching import Teaching, teach
 from grasplearn.skill import Skill
 
 SIDE = 64
@@ -37,6 +37,10 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
+def small_teaching(file: Path) -> Teaching:
+    return Export("static-sgm", "lars", SIDE, 1).teaching(load_pretrained(str(file)))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A small export, a demonstration with samples, and the weights' file."""
@@ -47,7 +51,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
     write_export(folder / "export", base, str(file), told)
     demo = folder / "demo"
     save_demonstration(demo, demonstration())
-    teaching = replace(told.teaching(), probe=3)
+    teaching = replace(told.teaching(base), probe=3)
     write_support(demo, demonstration(), base, teaching, 0)
     return folder / "export", demo, file
 
@@ -67,7 +71,7 @@ def test_taught_without_torch_it_opens_with_it(exported, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     skill = Skill.load(out)
-    own = replace(Export("static-sgm", "lars", SIDE, 1).teaching(), probe=3, doubt=0.0)
+    own = replace(small_teaching(file), probe=3, doubt=0.0)
     wanted = teach(demonstration(), load_pretrained(str(file)), own, 0)
     assert wanted.report is not None
     np.testing.assert_allclose(told["taught"]["losses"], wanted.report.losses, rtol=1e-4)
@@ -81,7 +85,7 @@ def test_taught_without_torch_it_opens_with_it(exported, tmp_path: Path) -> None
 
 def test_a_skill_of_the_full_program_is_used_without_torch(exported, tmp_path: Path) -> None:
     export, demo, file = exported
-    teaching = Export("static-sgm", "lars", SIDE, 1).teaching()
+    teaching = small_teaching(file)
     skill = Skill.teach(demonstration(), teaching, weights=file)
     skill.save(tmp_path / "skill")
     device = edge_device.Device(export)
@@ -207,7 +211,7 @@ def test_8_bits_are_refused_where_there_are_none(
 
 
 def test_the_command_exports_a_skill_in_8_bits(exported, tmp_path: Path) -> None:
-    teaching = Export("static-sgm", "lars", SIDE, 1).teaching()
+    teaching = small_teaching(exported[2])
     skill = Skill.teach(demonstration(), teaching, weights=exported[2])
     skill.save(tmp_path / "skills" / "bar")
     flags = ["--size", str(SIDE), "--batch", "1", "--library", str(tmp_path / "skills")]
