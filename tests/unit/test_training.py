@@ -17,6 +17,7 @@ from grasplearn.learning.episodes import EpisodeSettings
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrain import PretrainSettings, localisation, pretrain, schedule
 from grasplearn.learning.pretrained import load_pretrained
+from grasplearn.learning.teaching import Teaching, teaching_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.weights import digest
 from grasplearn.rules.sgm import SGMs
@@ -174,6 +175,23 @@ def test_a_second_rules_modules_begin_with_the_firsts(tmp_path: Path) -> None:
     for (name, p), q, r in named:
         assert torch.allclose(p, q, atol=1e-6), name
         assert not torch.allclose(p, r, atol=1e-6) or "gate" in name, name
+
+
+def test_how_weights_are_to_be_refined_is_noted_and_stays(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", modules=()))
+    asked = {"steps": 5, "rate": 0.01, "doubt": 0.0}
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    meta_train(meta_settings(1), weights, families, first, {}, refining=asked)
+    again = meta_settings(1, rule="static-sgm-one-pass")
+    meta_train(again, str(first), families, second, {})
+    for file in (first, second):
+        told = teaching_of(load_pretrained(str(file)))
+        assert (told.steps, told.rate, told.doubt, told.blocks) == (5, 0.01, 0.0, Teaching.blocks)
+    with pytest.raises(FileFormatError, match="refining"):
+        wrong = tmp_path / "c.safetensors"
+        meta_train(meta_settings(1), weights, families, wrong, {}, refining={"steps": 0})
+    assert not wrong.exists()
 
 
 def test_a_stopped_meta_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
