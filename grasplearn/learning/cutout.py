@@ -34,6 +34,8 @@ PATTERN = 2
 # A sensor tears narrow things apart. Gaps of less than so many cells are the thing's where their
 # colour is distinct, and between parts of things whatever it is.
 GAP, TEAR = 9, 5
+# The straight lines along which gaps are closed, halves of their length.
+DIRECTIONS = ((2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (-1, 2), (-2, 2), (-2, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +125,17 @@ def _things(view: Heightmap, stands: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _closed(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A mask and what lies between cells of it that are less than ``side`` cells apart."""
-    square = np.ones((side, side), np.uint8)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, square), np.uint8)
+    """A mask and what lies straight between cells of it that are less than ``side`` cells apart.
+
+    A square in place of the lines would not reach from tip to tip of what lies aslant.
+    """
+    closed, middle = mask, side // 2
+    for along, across in DIRECTIONS:
+        line, end = np.zeros((side, side), np.uint8), (middle * along // 2, middle * across // 2)
+        cv2.line(line, (middle - end[0], middle - end[1]), (middle + end[0], middle + end[1]), 1)
+        straight = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, line)
+        closed = np.maximum(closed, np.asarray(straight, np.uint8))
+    return closed
 
 
 def _table_cells(view: Heightmap) -> NDArray[np.uint8]:

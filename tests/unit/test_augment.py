@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -165,6 +166,25 @@ def test_a_thing_that_the_sensor_tore_apart_is_cut_out_whole(lost: int, distinct
     pieces = take_apart(torn, place_of(view, grasp_at(view, 110, 102, 0.0)))
     assert not pieces.others
     assert abs(int(pieces.thing.layers[5].sum()) - 600) < 40
+
+
+@pytest.mark.parametrize("degrees", [27, 45, 63, 135])
+def test_what_lies_aslant_is_cut_out_whole_as_well(degrees: float) -> None:
+    view = table(things=False)
+    height, rgb = view.height.copy(), view.rgb.copy()
+    for start, end in ((-50, 2), (9, 50)):
+        bar = cv2.boxPoints(((0, 0), (end - start, 3.5), degrees))
+        middle = cv2.transform(
+            np.array([[[(start + end) / 2, 0]]], np.float32),
+            cv2.getRotationMatrix2D((0, 0), -degrees, 1),
+        )[0, 0]
+        cv2.fillConvexPoly(height, np.rint(bar + middle + (110, 100)).astype(np.int32), 0.012)
+    whole = cv2.boxPoints(((110, 100), (100, 4), degrees))
+    cv2.fillConvexPoly(rgb, np.rint(whole).astype(np.int32), (200, 30, 120))
+    torn = replace(view, height=height, rgb=rgb)
+    pieces = take_apart(torn, place_of(view, grasp_at(view, 110, 100, 0.0)))
+    assert not pieces.others
+    assert max(pieces.thing.layers.shape[1:]) > 60
 
 
 def test_things_that_stand_apart_are_cut_out_apart() -> None:
