@@ -35,15 +35,15 @@ class Lesson:
     def __init__(self, shown: Demonstration) -> None:
         self._place = tempfile.TemporaryDirectory()
         folder, demo = Path(self._place.name) / "e", Path(self._place.name) / "demo"
-        pretrained, told = load_pretrained(WEIGHTS), Export(RULE)
+        # The device takes no second look, neither at answers nor at what is worth keeping.
+        pretrained, told = replace(load_pretrained(WEIGHTS), verifier=None), Export(RULE)
         write_export(folder, pretrained, WEIGHTS, told)
         save_demonstration(demo, shown)
         # All look at what the files hold: depth is rounded in them.
         shown = load_demonstration(demo)
         always = replace(told.teaching(pretrained), doubt=0.0)
         write_support(demo, shown, pretrained, always, SEED)
-        # The device takes no second look.
-        self.torch: Taught = replace(teach(shown, pretrained, always, SEED), verifier=None)
+        self.torch: Taught = teach(shown, pretrained, always, SEED)
         self.float = Device(folder)
         kept = {"torch": self.torch.kept, "float": self.float.teach(demo, always=True).kept}
         write_eight_bit(folder, demo)
