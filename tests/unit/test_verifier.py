@@ -229,7 +229,8 @@ def test_what_is_taught_uses_it_and_what_is_untaught_does_not(verified: Path) ->
         ("imprint", True),
         ("static-sgm", True),
     ):
-        taught = teach(demonstration(), pretrained, Teaching(method, steps=1, probe=1, doubt=2, rival=2), 0)
+        teaching = Teaching(method, steps=1, probe=1, doubt=2, rival=2)
+        taught = teach(demonstration(), pretrained, teaching, 0)
         assert (taught.verifier is not None) == uses
         prediction = taught.predict(table(0.45, 0.05))
         assert float(prediction.quality.sum()) == pytest.approx(1.0, abs=1e-4)
