@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ import tyro
 
 from grasplearn.errors import DemonstrationError, NoGraspError, SceneError
 from grasplearn.evaluate import make_lesson
-from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.methods import IMPRINT, LEARNED, UNTAUGHT
 from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.learning.taught import Taught
@@ -72,12 +71,21 @@ class Search:
 
     def teachings(self) -> Iterator[Teaching]:
         """All that is tried: first without fine-tuning, then every method with every step size."""
-        augmentation = Augmentation(side=self.side, scale=self.scale, stretch=self.stretch)
+        samples = replace(
+            DEFAULT.augmentation, side=self.side, scale=self.scale, stretch=self.stretch
+        )
         yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
         for method in self.methods.split(","):
             for rate, blocks in product(self.rates.split(","), self.blocks.split(",")):
-                sizes = float(rate), float(blocks)
-                yield Teaching(method, self.steps, self.batch, *sizes, augmentation, doubt=0)
+                yield Teaching(
+                    method,
+                    steps=self.steps,
+                    batch=self.batch,
+                    rate=float(rate),
+                    blocks=float(blocks),
+                    augmentation=samples,
+                    doubt=0,
+                )
 
 
 def scenes(

@@ -28,7 +28,6 @@ from grasplearn.edge.memory import peak_memory
 from grasplearn.edge.step_cost import stepper
 from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
-from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.methods import LAST_BLOCK, LEARNED
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
@@ -127,7 +126,7 @@ def main(
     for times in map(int, depths.split(",")):
         base = pretrained.deeper(times)
         for method in methods.split(","):
-            augmentation = Augmentation(side=side)
+            augmentation = replace(DEFAULT.augmentation, side=side)
             teaching = Teaching(method, steps, batch, augmentation=augmentation, doubt=0)
             row = {"depth": times} | measured(base, shown if times == 1 else shown[:1], teaching)
             rows.append(row)

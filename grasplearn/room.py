@@ -26,8 +26,7 @@ PALM, PALM_ABOVE = (0.204, 0.064), 0.039
 # Percentiles of the heights below a finger and below the palm that count as the top of what is
 # there: a speck of noise stops neither.
 FINGER_TOP, PALM_TOP = 90, 99
-# So deep (m) a fingertip may be seen inside something, for heights are noisy and edges blurred: of
-# 635 grasps on validation objects that lifted, 99 of 100 were seen less deep.
+# So deep (m) a fingertip may be seen inside something, for heights are noisy and edges blurred.
 TOLERANCE = 0.007
 # Room (m) that a changed grasp has to have beyond that.
 MARGIN = 0.002

@@ -77,9 +77,8 @@ class Teaching:
         rate: the head's step size; None for the method's own out of RATES. blocks: the blocks'
             step size / the head's. What tells look-alikes apart is in the features already and
             only has to be weighed; large steps of the blocks cost more than they brought.
-        share: of the way from the imprint to what fine-tuning came to, 1 for all of it. Half of it
-            keeps more of what the weights knew, and loses little of what they learnt (Wortsman et
-            al., arXiv 2109.01903).
+        share: of the way from the imprint to what fine-tuning came to, 1 for all of it. Part of it
+            is to keep what the weights knew (Wortsman et al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         doubt: share of them that the imprint must miss before anything is refined: what it already
@@ -289,8 +288,7 @@ def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | No
     """What takes a second look at a taught net's answers: at an imprint's.
 
     The untaught net must know no demonstration. A refined one has features that the verifier was
-    not trained for: of 42 trials of 9 refined nets on validation objects, 32 were won without a
-    second look and 20 with one.
+    not trained for.
     """
     return pretrained.verifier if kept == IMPRINT and method != UNVERIFIED else None
 
