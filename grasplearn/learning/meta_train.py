@@ -253,7 +253,7 @@ class _Teacher:
             yield from self.policy.block_grads(net, batch, state, rng)
         else:
             if self.policy.error == "cached":
-                state.errors.update(zip(batch.keys, gradients[-1].clone(), strict=True))
+                state.errors[batch.keys] = gradients[-1].clone()
             yield from Backprop().block_grads(net, batch, None, rng)
 
     def _regress(self, outputs: list[Tensor], gradients: list[Tensor], error: Tensor) -> None:

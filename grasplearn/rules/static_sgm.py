@@ -28,10 +28,11 @@ class Guesser(Protocol):
 
 @dataclass(eq=False)
 class SGMState:
-    """The modules, which stay as they are, and what is remembered of each sample's error."""
+    """The modules, which stay as they are, and what is remembered of each batch's error, by its
+    samples' keys."""
 
     modules: Guesser
-    errors: dict[int, Tensor] = field(default_factory=dict)
+    errors: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class StaticSGM:
 
     Attributes:
         error: what the modules are told. ``exact``: a first pass without updates finds the head's
-            error (two passes). ``cached``: the error of the sample's own last visit, by its key;
+            error (two passes). ``cached``: the error of the batch's own last visit, by its keys;
             the first visit is exact (one pass afterwards). ``target``: what the target alone tells
             (always one pass, no memory; it attracts and never repels).
         modules: trained ones; None for untrained.
@@ -97,11 +98,12 @@ class StaticSGM:
         out = block(h)
         if head is None:
             del error
+            state.errors.pop(batch.keys, None)  # the head needs the room
             head = net.head.step(out, batch.target)
             error = head.error
             yield BlockGrad(last + 1, head.grads, head.loss)
         if self.error == "cached":
-            state.errors.update(zip(batch.keys, error.clone(), strict=True))
+            state.errors[batch.keys] = error.clone()
         yield self._update(block, last, h, out, error, np.inf)
 
     def told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
@@ -111,8 +113,7 @@ class StaticSGM:
         if self.error == "cached":
             if not batch.keys:
                 raise InvalidValueError("cached errors need samples with keys; use error='exact'")
-            if all(key in state.errors for key in batch.keys):
-                return torch.stack([state.errors[key] for key in batch.keys])
+            return state.errors.get(batch.keys)
         return None
 
     def _update(
