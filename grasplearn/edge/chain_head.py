@@ -139,7 +139,7 @@ class _Sample:
         made = {**own, NEW_ERROR: error}
         few = graphs.shape(TURN, PLACE)[0]
         some = [slice(start, start + few) for start in range(0, len(turns), few)]
-        by_turns = ("head.kernels", f"{GRAD}kernels", PLACE, QUALITY)
+        by_turns = ("head.kernels", PLACE, QUALITY)
         pieces = [{**own, **{name: own[name][part] for name in by_turns}} for part in some]
         self._graphs = [
             graphs.bound(NORMALISE, own, made),

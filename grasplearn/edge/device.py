@@ -134,7 +134,8 @@ class Device:
         support = demo / layout.SUPPORT
         card = self._card(support)
         # The full program's own picture of the demonstration: the first of the probe.
-        self.imprint(self._samples(support / layout.probe_file(0))["picture"][0], grasp)
+        shown = self._samples(support / layout.probe_file(0))["picture"][0]
+        self.imprint(shown, grasp)
         told = self.manifest["teaching"]
         before, missed = self._look(support, card["probe"])
         if not (always or card["rival"] >= told["rival"] or missed >= told["doubt"]):
@@ -143,6 +144,7 @@ class Device:
         losses, guards = self._refine(support, card)
         for name, array in imprinted.items():
             self.weights[name] += (array - self.weights[name]) * (1 - float(told["share"]))
+        self.imprint(shown, grasp)  # into the features as they are now
         after, misses = self._look(support, card["probe"])
         kept, warning = REFINED, ""
         if not (np.isfinite(losses).all() and after < before and misses <= missed):

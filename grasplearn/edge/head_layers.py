@@ -13,22 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grasplearn.edge.graph import Value
-from grasplearn.edge.layers import Trunk, strips, total
+from grasplearn.edge.layers import Trunk, total
 from grasplearn.nets.head import WIDTH_WEIGHT
 
 # Turns that are correlated together: fewer hold less, more unfold the maps less often. Decoding,
 # whose maps are many, takes one at a time.
 TURNS_AT_ONCE = 8
-# Cells of a kernel that is as large as a strip of the maps.
-UNFOLDED_CELLS = 800
 
 
 @dataclass
 class _Found:
-    """What a sample's turns add up to, by name; kernels turn by turn."""
+    """What a sample's turns add up to, by name."""
 
     sums: dict[str, list[Value]] = field(default_factory=dict)
-    kernels: list[Value] = field(default_factory=list)
 
     def add(self, name: str, value: Value) -> None:
         self.sums.setdefault(name, []).append(value)
@@ -144,10 +141,9 @@ class HeadLayers(Trunk):
             for turn, maps in enumerate(self._correlate(normal, start, stop), start):
                 own = g.part(share, 0, turn, turn + 1), g.part(for_quality, 0, turn, turn + 1)
                 back.append(self._decoder_grads(maps, (*own, width), found))
-            pulled = self._pull_back(normal, back, start, stop, found, pulled)
+            pulled = self._pull_back(back, start, stop, pulled)
         assert pulled is not None
-        grads = {name: total(g, values) for name, values in found.sums.items()}
-        return {**grads, "kernels": g.concat(found.kernels, 0)}, pulled
+        return {name: total(g, values) for name, values in found.sums.items()}, pulled
 
     def quality(self, normal: Value) -> Value:
         """Quality alone (R, 1, h, w); a teaching step finds the widths on its way back."""
@@ -232,24 +228,16 @@ class HeadLayers(Trunk):
         return g.sum(g.matmul(g.reshape(g_out, (*g_out.shape[:2], cells)), turned), [0])
 
     def _pull_back(
-        self,
-        normal: Value,
-        for_maps: Sequence[Value],
-        start: int,
-        stop: int,
-        found: _Found,
-        before: list[Value] | None,
+        self, for_maps: Sequence[Value], start: int, stop: int, before: list[Value] | None
     ) -> list[Value]:
         """The gradient for every group's features (1, F / G, h, w), added to that of the turns
-        ``before`` group by group, so that no two of all groups live; adds the kernels' own."""
+        ``before`` group by group, so that no two of all groups live."""
         g, s, turns = self.graph, self.spec, stop - start
-        rows, columns = normal.shape[2:]
+        rows, columns = for_maps[0].shape[2:]
         kernels = self._kernels(start, stop)
-        pulled, grads = [], []
+        pulled = []
         for group in range(s.groups):
             some = g.concat([g.part(maps, 1, group, group + 1) for maps in for_maps], 0)
-            grad = self._kernel_grad(normal, some, group)
-            grads.append(g.transpose(grad, (1, 0, 2, 3)))
             own = g.reshape(
                 g.part(kernels, 0, group, group + 1), (turns, self._each, s.kernel, s.kernel)
             )
@@ -257,30 +245,7 @@ class HeadLayers(Trunk):
             flat = g.reshape(some, (1, turns, rows, columns))
             own_part = g.conv(flat, back, padding=s.kernel // 2)
             pulled.append(own_part if before is None else g.add(before[group], own_part))
-        found.kernels.append(g.concat(grads, 1))
         return pulled
-
-    def _kernel_grad(self, normal: Value, for_maps: Value, group: int) -> Value:
-        """One group's kernel gradients (F / G, t, k, k), batch and channels swapped.
-
-        In strips: a runtime unfolds what a convolution sees, here a kernel as large as the maps.
-        """
-        g, k = self.graph, self.spec.kernel
-        seen = g.part(normal, 1, group * self._each, (group + 1) * self._each)
-        rows, columns = normal.shape[2:]
-        seen = g.reshape(seen, (self._each, 1, rows, columns))
-        found = []
-        for strip in strips((1, 1, rows, columns), UNFOLDED_CELLS):
-            first, last = strip.top - k // 2, strip.end + k // 2
-            found.append(
-                g.conv(
-                    g.part(seen, 2, max(first, 0), min(last, rows)),
-                    g.part(for_maps, 2, strip.top, strip.end),
-                    padding=k // 2,
-                    rows=(max(-first, 0), max(last - rows, 0)),
-                )
-            )
-        return total(g, found)
 
     def imprinted(self, patches: Value) -> Value:
         """The kernels (B, F, k, k) that patches (B, 5, S, S) become."""

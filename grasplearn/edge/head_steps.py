@@ -35,8 +35,8 @@ from grasplearn.edge.names import (
 from grasplearn.nets.graspnet import NetSpec
 
 PREFIX = "head."
-# What the head is found gradients for; the jaws' opening stays as the demonstration told it.
-LEARNT = ("kernels", "link", "spread", "spread_bias", "gather", "project")
+# What the head is found gradients for; kernels and the jaws' opening are the demonstration's own.
+LEARNT = ("link", "spread", "spread_bias", "gather", "project")
 
 Shapes = Mapping[str, tuple[int, ...]]
 

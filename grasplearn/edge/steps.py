@@ -40,8 +40,8 @@ from grasplearn.edge.names import (
 from grasplearn.edge.updates import Form, Told
 from grasplearn.nets.graspnet import CHANNELS, NetSpec
 
-# Teaching leaves the jaws' opening as the demonstration told it, as ``FineTuning.head`` does.
-FIXED = ("head.width",)
+# Refining leaves these as the demonstration told them, as ``FineTuning.head`` does.
+FIXED = ("head.width", "head.kernels")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -245,6 +245,7 @@ class _Writer:
         state = {
             f"{kind}.{told}": g.input(f"{kind}.{told}", step.shapes[name])
             for name, told in names.items()
+            if name not in FIXED
             for kind in step.form.states
         }
         told = Told(g.input(RATE, ()), g.input(STEP, ()))

@@ -18,6 +18,8 @@ from grasplearn.learning.optimizers import Lars, Optimizer, PartOptimizer
 from grasplearn.nets.chain import Batch, Chain, Grads
 from grasplearn.rules.base import BlockGrad, Guard, LearningRule
 
+# Of a head's parameters, what an imprint makes.
+TOLD = ("kernels", "width")
 Net = TypeVar("Net", bound=Chain)
 Watch = Callable[[int, BlockGrad], None]
 # Told after every step: its number, its loss before the update, most live bytes of a step so far
@@ -34,7 +36,7 @@ class FineTuning:
         last: step size at the end / at the start.
         blocks: the blocks' step size / the head's.
         head: factors of the step size by name of the head's parameters; 0 for one that stays as it
-            is (the width of the jaws: the demonstration has told it).
+            is (kernels and the width of the jaws: the demonstration has told them).
         frozen: indices of blocks that stay as they are; ``len(blocks)`` is the head.
         measure_memory: follow the first step's live bytes (that step takes longer).
         agreement: at these steps, compare with backprop (costs a backprop step each).
@@ -43,7 +45,7 @@ class FineTuning:
     optimizer: Optimizer = field(default_factory=Lars)
     last: float = 0.1
     blocks: float = 1.0
-    head: dict[str, float] = field(default_factory=lambda: {"width": 0.0})
+    head: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLD, 0.0))
     frozen: frozenset[int] = frozenset()
     measure_memory: bool = False
     agreement: frozenset[int] = frozenset()

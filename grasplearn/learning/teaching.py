@@ -2,8 +2,9 @@
 
 Imprinting takes milliseconds and is exact. Where the demonstration holds something that the imprint
 could take for the shown spot, or where it misses the spot in samples made from the one picture,
-refining fine-tunes on such samples; on others, and on the demonstration itself, the refined net
-must then be better than the imprinted one, or the imprint is kept.
+refining fine-tunes features and decoder on such samples; then the demonstration is imprinted once
+more, into the features that it has now. On other samples, and on the demonstration itself, the
+refined net must be better than the imprinted one, or the imprint is kept.
 """
 
 from __future__ import annotations
@@ -225,6 +226,7 @@ def _teach(
                 _after(look, teaching.steps),
             )
             _go_back(refined, net, 1 - teaching.share)
+            imprint(refined, demonstration, view)
             refined_loss, misses = probe.look(refined)
             probe_loss = imprinted_loss, refined_loss
             better = bool(np.isfinite(report.losses).all()) and refined_loss < imprinted_loss
