@@ -53,6 +53,8 @@ class Search:
     """The step sizes that each of them is tried with."""
     blocks: str = str(DEFAULT.blocks)
     """The blocks' step size / the head's: likewise."""
+    shares: str = str(DEFAULT.share)
+    """How far to go of what fine-tuning came to: likewise."""
     tiers: str = ",".join(TIERS)
     """Which tiers the scenes are of."""
     max_objects: int = 12
@@ -76,13 +78,15 @@ class Search:
         )
         yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
         for method in self.methods.split(","):
-            for rate, blocks in product(self.rates.split(","), self.blocks.split(",")):
+            tried = (self.rates, self.blocks, self.shares)
+            for rate, blocks, share in product(*(each.split(",") for each in tried)):
                 yield Teaching(
                     method,
                     steps=self.steps,
                     batch=self.batch,
                     rate=float(rate),
                     blocks=float(blocks),
+                    share=float(share),
                     augmentation=samples,
                     doubt=0,
                 )
@@ -119,6 +123,7 @@ def row(world: World, lesson: Lesson, tier: str, taught: Taught, seen: list[Any]
         "method": taught.teaching.method,
         "rate": taught.teaching.rate,
         "blocks": taught.teaching.blocks,
+        "share": taught.teaching.share,
         "object": lesson.object_id,
         "tier": tier,
         "hits": hits,
@@ -165,20 +170,20 @@ def main(search: Search) -> None:
         joblib.delayed(search_object)(search, name) for name in names
     )
     rows = [r for of_object in made for r in of_object]
-    cells: dict[tuple[str, float | None, float], list[Row]] = defaultdict(list)
+    cells: dict[tuple[str, float | None, float, float], list[Row]] = defaultdict(list)
     for r in rows:
-        cells[r["method"], r["rate"], r["blocks"]].append(r)
+        cells[r["method"], r["rate"], r["blocks"], r["share"]].append(r)
     print(f"{len(names)} {SPLIT} objects, {search.scenes} scenes a tier, weights {search.weights}")
     print(
-        f"{'method':24}{'rate':>8}{'blocks':>8}",
+        f"{'method':24}{'rate':>8}{'blocks':>8}{'share':>8}",
         *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")),
     )
-    for (method, rate, blocks), some in cells.items():
+    for (method, rate, blocks, share), some in cells.items():
         by_tier = [rate_of([r for r in some if r["tier"] == tier]) for tier in tiers]
         kept = sum(r["kept"] == "refined" for r in some) / len(some)
         figures = (*by_tier, sum(by_tier) / len(tiers), kept)
         print(
-            f"{method:24}{rate or '':>8}{blocks if rate else '':>8}",
+            f"{method:24}{rate or '':>8}{blocks if rate else '':>8}{share if rate else '':>8}",
             *(f"{figure:8.3f}" for figure in figures),
         )
     if search.json_file:
