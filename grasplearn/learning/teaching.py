@@ -227,7 +227,8 @@ def _teach(
             )
             _go_back(refined, net, 1 - teaching.share)
             imprint(refined, demonstration, view)
-            refined_loss, misses = probe.look(refined)
+            second = _second_look(refined, view, demonstration, pretrained)
+            refined_loss, misses = probe.look(refined, second)
             probe_loss = imprinted_loss, refined_loss
             better = bool(np.isfinite(report.losses).all()) and refined_loss < imprinted_loss
             if better and misses <= missed:
@@ -278,7 +279,7 @@ def _rule(method: str, pretrained: Pretrained) -> LearningRule | None:
 def _second_look(
     net: GraspNet, view: Heightmap, demonstration: Demonstration, pretrained: Pretrained
 ) -> SecondLook | None:
-    """What an imprinted net's answers go through before they are believed."""
+    """What a net's answers go through before they are believed."""
     verifier = pretrained.verifier
     if verifier is None:
         return None
@@ -287,12 +288,9 @@ def _second_look(
 
 
 def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | None:
-    """What takes a second look at a taught net's answers: at an imprint's.
-
-    The untaught net must know no demonstration. A refined one has features that the verifier was
-    not trained for.
-    """
-    return pretrained.verifier if kept == IMPRINT and method != UNVERIFIED else None
+    """What takes a second look at a taught net's answers, beside the demonstration, which an
+    untaught one must not know."""
+    return None if kept == UNTAUGHT or method == UNVERIFIED else pretrained.verifier
 
 
 def fine_tuning(teaching: Teaching, blocks: int) -> FineTuning:

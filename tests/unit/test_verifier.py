@@ -240,12 +240,19 @@ def test_what_is_taught_uses_it_and_what_is_untaught_does_not(verified: Path) ->
         assert same != uses
 
 
-def test_a_refined_net_answers_alone(verified: Path) -> None:
-    """The verifier was trained for the features that it refined away from."""
+def test_a_refined_net_is_verified_by_its_own_features(verified: Path) -> None:
     pretrained = load_pretrained(str(verified))
     teaching = Teaching("backprop", steps=4, probe=3, doubt=0, rival=0)
     taught = teach(demonstration(), pretrained, teaching, 0)
-    assert taught.kept == "refined" and taught.verifier is None
+    assert taught.kept == "refined" and taught.verifier is pretrained.verifier
+    view, seen = heightmap(taught.demonstration.observation), heightmap(table(0.45, 0.05))
+    shown = place_of(view, taught.demonstration.grasp)
+    features = taught.net.features(encode(seen)[None])
+    own = Reference.of(taught.net, view, shown).verified(
+        taught.verifier, taught.net, features, taught.net.head(features).quality[0]
+    )
+    expected = own.flatten().softmax(0).view_as(own).sum(0).detach().numpy()
+    assert np.allclose(taught.predict(table(0.45, 0.05)).quality, expected, atol=1e-5)
 
 
 def test_a_skill_from_disk_answers_the_same(verified: Path, tmp_path: Path) -> None:
