@@ -26,7 +26,13 @@ from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
 from grasplearn.learning.fine_tune import fine_tune
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import Teaching, batches, fine_tuning, support_set
+from grasplearn.learning.teaching import (
+    Teaching,
+    batches,
+    fine_tuning,
+    support_set,
+    teaching_of,
+)
 from grasplearn.nets.codec import imprint
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
@@ -86,7 +92,9 @@ def main(
             try:
                 shown = make_lesson(world, name, seed).demonstration
                 for rule in found:
-                    found[rule].append(cosines(pretrained, shown, Teaching(rule), seed))
+                    found[rule].append(
+                        cosines(pretrained, shown, teaching_of(pretrained, rule), seed)
+                    )
             except (DemonstrationError, InvalidValueError) as error:
                 print(f"{name} is left out: {error}")
     world.close()
