@@ -67,8 +67,8 @@ def plot(found: dict[str, NDArray[np.float64]], path: Path) -> None:
             axis.plot(values[:, :, block].mean(0), color=shade, label=f"block {block}")
         axis.axhline(0, color="0.8", linewidth=0.8)
         axis.set(title=name, xlabel="step of teaching", ylabel="cosine with backprop's gradient")
-        axis.set_ylim(-0.2, 1)
-        axis.legend(fontsize=7, ncols=2)
+        axis.set_ylim(-0.2, 1.2)
+        axis.legend(fontsize=7, ncols=4, loc="upper center")
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.savefig(path, dpi=110)
 
