@@ -158,6 +158,8 @@ class MetaTrain(Common):
     """Note in the weights that they are to be refined in so many steps."""
     refining_rate: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the head's step size; each method's own by default."""
+    refining_rates: Annotated[str, arg(metavar="METHOD=F,...", help_behavior_hint="")] = ""
+    """Note the step sizes of methods that have others."""
     refining_blocks: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the blocks' step size / the head's."""
     refining_doubt: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from grasplearn.commands.common import progress, write_figures
 from grasplearn.commands.training import card_head, logging, resumable, use_threads
 from grasplearn.config_training import MetaTrain
+from grasplearn.errors import InvalidValueError
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
+from grasplearn.learning.teaching import BY_METHOD
 
 
 def run(options: MetaTrain) -> None:
@@ -36,12 +40,23 @@ def run(options: MetaTrain) -> None:
     write_figures(options.json, dict(made.card["meta_training"][settings.rule]))
 
 
-def _noted(options: MetaTrain) -> dict[str, float] | None:
+def _noted(options: MetaTrain) -> dict[str, Any] | None:
     """What is to be noted of refining, if anything."""
-    told = {
+    told: dict[str, Any] = {
         "steps": options.refining_steps,
         "rate": options.refining_rate,
+        BY_METHOD: dict(map(_rate, filter(None, options.refining_rates.split(",")))) or None,
         "blocks": options.refining_blocks,
         "doubt": options.refining_doubt,
     }
     return {name: value for name, value in told.items() if value is not None} or None
+
+
+def _rate(told: str) -> tuple[str, float]:
+    method, _, rate = told.partition("=")
+    try:
+        return method, float(rate)
+    except ValueError as error:
+        raise InvalidValueError(
+            f"--refining-rates takes METHOD=NUMBER, as in backprop=0.002; got '{told}'"
+        ) from error

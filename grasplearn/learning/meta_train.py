@@ -33,7 +33,13 @@ from grasplearn.learning.likeness import likeness
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.learning.teaching import RECURRING_BATCHES, REFINING, teaching_of
+from grasplearn.learning.teaching import (
+    BY_METHOD,
+    RECURRING_BATCHES,
+    REFINING,
+    Teaching,
+    teaching_of,
+)
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.codec import place_of
 from grasplearn.nets.graspnet import GraspNet
@@ -113,7 +119,7 @@ def meta_train(
     card: Mapping[str, Any],
     progress: Progress = lambda what, done, total: None,
     log: Log = lambda step, figures: None,
-    refining: Mapping[str, float] | None = None,
+    refining: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     """Trains a rule's modules and writes ``out``: the same weights with the modules added.
 
@@ -130,7 +136,8 @@ def meta_train(
     paths, rendered = find_families(train)
     pretrained = load_pretrained(weights)
     if refining is not None:  # what cannot be noted is told before minutes of work
-        teaching_of(replace(pretrained, card={REFINING: refining}))
+        for method in (Teaching.method, *refining.get(BY_METHOD, {})):
+            teaching_of(replace(pretrained, card={REFINING: refining}), method)
     net = pretrained.net
     modules = _first_modules(pretrained, settings).requires_grad_(True)
     optimizer = torch.optim.Adam(modules.parameters(), settings.rate)

@@ -59,9 +59,10 @@ __all__ = [
 # The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
 # at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
-# Where weights' card notes how they are to be refined, and what may be noted there.
-REFINING = "refining"
-NOTED = ("steps", "rate", "blocks", "doubt")
+# Where weights' card notes how they are to be refined, and what may be noted there; ``rates``: by
+# method, where it is not ``rate``.
+REFINING, BY_METHOD = "refining", "rates"
+NOTED = ("steps", "rate", "blocks", "doubt", BY_METHOD)
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
@@ -133,12 +134,15 @@ def teaching_of(pretrained: Pretrained, method: str = Teaching.method) -> Teachi
         UnknownNameError: there is no such method.
         FileFormatError: what is noted is none of NOTED, or out of its range.
     """
-    noted = pretrained.card.get(REFINING, {})
+    noted = dict(pretrained.card.get(REFINING, {}))
     try:
         if set(noted) - set(NOTED):
             raise InvalidValueError(f"only {', '.join(NOTED)} can be noted")
+        own = dict(noted.pop(BY_METHOD, {}))
+        if method in own:
+            noted["rate"] = own[method]
         return Teaching(method, **noted)
-    except (InvalidValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise FileFormatError(
             f"the weights' card asks for refining that is none ({error}); meta-train them again"
         ) from error

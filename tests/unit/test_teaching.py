@@ -330,13 +330,18 @@ def test_refined_features_are_imprinted_into_once_more(pretrained: Pretrained) -
     assert torch.equal(imprinted.head.width, refined.head.width)
 
 
-@pytest.mark.parametrize("noted", [{"rate": -1.0}, {"steps": "many"}, {"probe": 3}])
+@pytest.mark.parametrize(
+    "noted",
+    [{"rate": -1.0}, {"steps": "many"}, {"probe": 3}, {"rates": {"backprop": 0.0}}, {"rates": 5}],
+)
 def test_what_the_weights_ask_for_is_done_or_refused(
     pretrained: Pretrained, noted: dict[str, Any]
 ) -> None:
     asked = replace(pretrained, card={"refining": {"steps": 3, "blocks": 0.5}})
     assert teaching_of(asked, "backprop") == Teaching("backprop", steps=3, blocks=0.5)
     assert teaching_of(pretrained, "dni") == Teaching("dni")
+    several = replace(pretrained, card={"refining": {"rate": 0.1, "rates": {"backprop": 0.2}}})
+    assert [teaching_of(several, m).rate for m in ("backprop", "dni")] == [0.2, 0.1]
     with pytest.raises(FileFormatError, match="asks for refining that is none"):
         teaching_of(replace(pretrained, card={"refining": noted}), "backprop")
 

@@ -12,7 +12,7 @@ import torch
 from family_kit import write_families
 from teaching_kit import SMALL, tiny_weights
 
-from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
 from grasplearn.learning.episodes import EpisodeSettings
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrain import PretrainSettings, localisation, pretrain, schedule
@@ -191,6 +191,9 @@ def test_how_weights_are_to_be_refined_is_noted_and_stays(tmp_path: Path) -> Non
     with pytest.raises(FileFormatError, match="refining"):
         wrong = tmp_path / "c.safetensors"
         meta_train(meta_settings(1), weights, families, wrong, {}, refining={"steps": 0})
+    with pytest.raises(UnknownNameError, match="guess"):
+        own = {"rates": {"guess": 0.1}}
+        meta_train(meta_settings(1), weights, families, wrong, {}, refining=own)
     assert not wrong.exists()
 
 
