@@ -188,7 +188,7 @@ def main(search: Search) -> None:
         )
     if search.json_file:
         search.json_file.parent.mkdir(parents=True, exist_ok=True)
-        search.json_file.write_text(json.dumps({"rows": rows}, indent=1))
+        search.json_file.write_text(json.dumps({"rows": rows}))
 
 
 if __name__ == "__main__":
