@@ -73,15 +73,28 @@ def take_apart(view: Heightmap, place: Place) -> Pieces:
     big[0] = False
     is_thing = _is_thing(view, labels)
     own = _nearest(labels, is_thing, place, view) or _nearest(labels, big, place, view)
-    if own is None:
-        raise InvalidValueError("nothing stands at the demonstrated grasp; show it on an object")
+    mask = _led_to(view, stands, place) if own is None else labels == own
     picture = encode(view)
     others = tuple(
         _cut(picture, labels == i, Place(float(middles[i][0]), float(middles[i][1]), 0))
         for i in np.flatnonzero(is_thing)
-        if i != own
+        if not mask[labels == i].any()
     )
-    return Pieces(_cut(picture, labels == own, place), others, _table(view, stands))
+    return Pieces(_cut(picture, mask, place), others, _table(view, stands))
+
+
+def _led_to(view: Heightmap, stands: NDArray[np.uint8], place: Place) -> NDArray[np.bool_]:
+    """Returns where the thing is that specks at a place lead to, from gap to gap: of a thin part in
+    the table's colour a sensor may leave no more.
+
+    Raises:
+        InvalidValueError: they lead to none.
+    """
+    _, labels = cv2.connectedComponents(_closed(stands, GAP), connectivity=8)
+    own = _nearest(labels, _is_thing(view, labels), place, view)
+    if own is None:
+        raise InvalidValueError("nothing stands at the demonstrated grasp; show it on an object")
+    return np.asarray(labels == own)
 
 
 def _nearest(

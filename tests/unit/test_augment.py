@@ -187,6 +187,20 @@ def test_what_lies_aslant_is_cut_out_whole_as_well(degrees: float) -> None:
     assert max(pieces.thing.layers.shape[1:]) > 60
 
 
+def test_a_thin_part_of_which_specks_are_left_is_cut_out_with_its_thing() -> None:
+    view = table(things=False)
+    height = view.height.copy()
+    height[96:106, 40:90] = height[40:60, 40:60] = 0.03
+    for start in range(94, 130, 6):
+        height[99:102, start : start + 3] = 0.012
+    specks = replace(view, height=height)
+    pieces = take_apart(specks, place_of(view, grasp_at(view, 125, 100, 0.0)))
+    assert len(pieces.others) == 1
+    assert pieces.thing.layers.shape[2] > 80, "from the specks to the thing's far end"
+    with pytest.raises(InvalidValueError, match="nothing stands"):
+        take_apart(specks, place_of(view, grasp_at(view, 160, 100, 0.0)))
+
+
 def test_things_that_stand_apart_are_cut_out_apart() -> None:
     view = table(things=False)
     height = view.height.copy()
