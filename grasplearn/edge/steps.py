@@ -39,9 +39,10 @@ from grasplearn.edge.names import (
 )
 from grasplearn.edge.updates import Form, Told
 from grasplearn.nets.graspnet import CHANNELS, NetSpec
+from grasplearn.nets.head import IMPRINTED
 
-# Refining leaves these as the demonstration told them, as ``FineTuning.head`` does.
-FIXED = ("head.width", "head.kernels")
+# What no step updates, as ``FineTuning.head`` has it.
+FIXED = tuple(f"head.{name}" for name in IMPRINTED)
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -16,10 +16,9 @@ from grasplearn.edge.memory import MemoryMeter
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.optimizers import Lars, Optimizer, PartOptimizer
 from grasplearn.nets.chain import Batch, Chain, Grads
+from grasplearn.nets.head import IMPRINTED
 from grasplearn.rules.base import BlockGrad, Guard, LearningRule
 
-# Of a head's parameters, what an imprint makes.
-TOLD = ("kernels", "width")
 Net = TypeVar("Net", bound=Chain)
 Watch = Callable[[int, BlockGrad], None]
 # Told after every step: its number, its loss before the update, most live bytes of a step so far
@@ -45,7 +44,7 @@ class FineTuning:
     optimizer: Optimizer = field(default_factory=Lars)
     last: float = 0.1
     blocks: float = 1.0
-    head: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLD, 0.0))
+    head: dict[str, float] = field(default_factory=lambda: dict.fromkeys(IMPRINTED, 0.0))
     frozen: frozenset[int] = frozenset()
     measure_memory: bool = False
     agreement: frozenset[int] = frozenset()

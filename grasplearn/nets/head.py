@@ -20,6 +20,8 @@ from grasplearn.nets.conv import conv_grads, mix, mix_grads, relu_grad_
 from grasplearn.nets.integer import Fit, Fixed
 from grasplearn.nets.integer_head import imprinted_loss
 
+# Of a head's parameters, what an imprint makes and refining leaves alone.
+IMPRINTED = ("kernels", "width")
 # What the width's squared error (in units of the hand's opening) counts beside the place's entropy.
 WIDTH_WEIGHT = 10.0
 

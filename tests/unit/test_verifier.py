@@ -255,6 +255,13 @@ def test_a_refined_net_is_verified_by_its_own_features(verified: Path) -> None:
     assert np.allclose(taught.predict(table(0.45, 0.05)).quality, expected, atol=1e-5)
 
 
+def test_a_net_that_refining_broke_is_dropped_not_verified(verified: Path) -> None:
+    pretrained = load_pretrained(str(verified))
+    teaching = Teaching("backprop", steps=2, probe=2, doubt=0, rate=1e18)
+    taught = teach(demonstration(), pretrained, teaching, 0)
+    assert taught.kept == "imprint" and "not finite" in taught.warning
+
+
 def test_a_skill_from_disk_answers_the_same(verified: Path, tmp_path: Path) -> None:
     skill = Skill.teach(demonstration(), Teaching("imprint"), weights=verified)
     skill.save(tmp_path / "skill")
