@@ -108,7 +108,7 @@ def memory(options: argparse.Namespace) -> None:
                 found = live_bytes(onnx.load(str(full / file)))
                 row[f"live of {Path(file).stem}"] = round(found.peak / MIB, 2)
             print(json.dumps(row), flush=True)
-            for kind in ("predict", "chain", "whole"):
+            for kind in ("predict", "chain", "whole", "fast"):
                 grown = [growth(small, full, kind) for _ in range(options.rounds)]
                 row[kind] = float(np.median(grown)) / MIB
             weights = Path(place) / "weights.safetensors"
@@ -139,7 +139,7 @@ def timing(options: argparse.Namespace) -> None:
             for name in ("backprop", options.rule):
                 steps[name] = stepper(base.net, base.rule(name), batch, 0)
                 print(f"depth x{depth}: {name} is ready", file=sys.stderr, flush=True)
-            for kind in ("chain", "whole", "predict"):
+            for kind in ("chain", "whole", "fast", "predict"):
                 made = step_of(Path(place) / "e", kind, options.threads)
                 made()
                 steps[f"onnxruntime {kind}"] = lambda made=made: made() and None

@@ -3,7 +3,8 @@
     python benchmarks/edge_growth.py SMALL FULL KIND
 
 Prints bytes. SMALL and FULL are exports of the same net, the first for a few pixels; KIND is
-``predict``, ``chain`` or ``whole``. ``edge.py memory`` makes a table of it.
+``predict``, ``chain``, ``whole`` or ``fast`` (the whole graph as the runner's --fast has it).
+``edge.py memory`` makes a table of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from grasplearn.edge import layout, store
 from grasplearn.edge.chain import Chain
 from grasplearn.edge.runtime import Bound, session
+from grasplearn.edge.whole import Whole
 
 SMALLEST_HOLE = 1024
 # glibc hands freed memory of at least so many bytes back at once, and does not move the mark by
@@ -72,6 +74,17 @@ def step_of(folder: Path, kind: str, threads: int) -> Callable[[], object]:
         # The one-pass form is told the error of the samples' last visit; any will do here.
         error = chain.error.copy() if manifest["recurring_batches"] else None
         return lambda: chain.step(1e-3, 1, error)
+    if kind == "fast":
+        remembers = manifest["recurring_batches"] is not None
+
+        def quick(file: str) -> Any:
+            return session(folder / file, threads, fast=True)
+
+        whole = Whole(quick, weights, states, remembers)
+        whole.picture[:] = rng.random(whole.picture.shape, np.float32)
+        whole.place[:, 0, 0, 0] = 1
+        known = whole.error.copy() if remembers else None
+        return lambda: whole.step(1e-3, 1, known)
     state = {f"{k}.{n}": np.zeros_like(a) for n, a in weights.items() for k in states}
     # A prediction as large as the step it is compared with.
     file = layout.TEACH if kind == "whole" else layout.CHECK

@@ -1,7 +1,8 @@
 """Predicting and teaching on a device, with numpy and onnxruntime alone.
 
 What ``learning.teaching.teach`` does, from the same samples: imprint, look whether the imprint is
-enough, refine, look whether that helped. The steps are those of the chain of block graphs.
+enough, refine, look whether that helped. The steps are those of the chain of block graphs, which
+take little memory, or of the one graph of all, which takes little time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from grasplearn.edge.chain import Chain
 from grasplearn.edge.names import KERNELS, PICTURE, QUALITY, WIDTHS
 from grasplearn.edge.picture import read_json
 from grasplearn.edge.runtime import Array, Bind, Bound, plain, session
+from grasplearn.edge.whole import Whole
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.types import MAX_WIDTH, Grasp, Observation
 
@@ -50,6 +52,7 @@ class Device:
 
     Raises:
         FileFormatError: it is no export, of another version, or damaged.
+        InvalidValueError: 8 bits and fast exclude each other.
     """
 
     def __init__(
@@ -58,9 +61,14 @@ class Device:
         threads: int = 1,
         eight_bit: bool = False,
         bind: Bind = plain,
+        fast: bool = False,
     ) -> None:
-        """``eight_bit``: use the 8-bit form of every graph that has one."""
+        """``eight_bit``: use the 8-bit form of every graph that has one. ``fast``: be quick at the
+        cost of memory."""
+        if eight_bit and fast:
+            raise InvalidValueError("the one graph of a step has no 8-bit form; leave out one")
         self._folder, self._threads, self._bind = Path(folder), threads, bind
+        self._fast = fast
         self.manifest = read_json(self._folder / layout.MANIFEST)
         if self.manifest.get("format") != layout.FORMAT:
             raise FileFormatError(f"{folder} was exported by another version; export it again")
@@ -219,7 +227,7 @@ class Device:
         path = self._folder / layout.EIGHT_BIT / file
         if not (self._eight_bit and path.is_file()):
             path = self._folder / file
-        return session(path, self._threads)
+        return session(path, self._threads, self._fast)
 
     def _own_eight_bit(self, name: str, index: int) -> onnxruntime.InferenceSession | None:
         """A block's own 8-bit graph: scales are constants in it, and every block has others."""
@@ -259,17 +267,9 @@ class Device:
 
     def _refine(self, support: Path, card: dict[str, Any]) -> tuple[list[float], dict[str, int]]:
         told, optimizer = self.manifest["teaching"], self.manifest["optimizer"]
-        modules, _ = store.read(self._folder / layout.MODULES, layout.MODULES_KIND)
-        chain = Chain(
-            lambda name: self._session(layout.chain_file(name)),
-            self.weights,
-            modules,
-            tuple(optimizer["states"]),
-            lambda name, *ends: self._bind(layout.chain_file(name), *ends),
-            self._own_eight_bit,
-        )
         steps, last = int(told["steps"]), float(optimizer["last"])
         remembers = self.manifest["recurring_batches"] is not None
+        chain = self._steps(tuple(optimizer["states"]), remembers)
         errors: dict[int, Array] = {}
         losses, guards = [], {"scaled": 0, "skipped": 0}
         for step in range(steps):
@@ -285,6 +285,19 @@ class Device:
             guards["scaled"] += done.scaled
             guards["skipped"] += done.skipped
         return losses, guards
+
+    def _steps(self, states: tuple[str, ...], remembers: bool) -> Chain | Whole:
+        if self._fast:
+            return Whole(self._session, self.weights, states, remembers, self._bind)
+        modules, _ = store.read(self._folder / layout.MODULES, layout.MODULES_KIND)
+        return Chain(
+            lambda name: self._session(layout.chain_file(name)),
+            self.weights,
+            modules,
+            states,
+            lambda name, *ends: self._bind(layout.chain_file(name), *ends),
+            self._own_eight_bit,
+        )
 
 
 def _fine_tuning(taught: Taught) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def _run(told: argparse.Namespace) -> dict[str, Any]:
         raise InvalidValueError("say with --demo what to teach, or with --skill what was taught")
     if told.threads < 1:
         raise InvalidValueError(f"threads must be at least 1, got {told.threads}")
-    device = Device(told.folder, told.threads, told.eight_bit)
+    device = Device(told.folder, told.threads, told.eight_bit, fast=told.fast)
     done: dict[str, Any] = {}
     if told.demo is not None:
         taught = device.teach(told.demo, not told.imprint_only, told.always)
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--imprint-only", action="store_true", help="do not refine the imprint")
     parser.add_argument("--always", action="store_true", help="refine even a good imprint")
     parser.add_argument("--eight-bit", action="store_true", help="use the graphs in 8 bits")
+    parser.add_argument("--fast", action="store_true", help="be quick at the cost of memory")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     return parser
 

@@ -1,6 +1,6 @@
 """A graph in onnxruntime, with every buffer bound once. Needs numpy and onnxruntime alone.
 
-These settings keep a step's memory low and flat in the net's depth:
+Where memory is short, these settings keep a step's low and flat in the net's depth:
 
 - ``PRIORITY_BASED``: the nodes run in the order they were written in, so that an update does not
   wait, and may be written over what it replaces. The default order puts all updates last.
@@ -10,6 +10,8 @@ These settings keep a step's memory low and flat in the net's depth:
   wait on its cores; with two threads on two cores a step took three times as long.
 - No arena: it would round up and keep what was freed. And no reuse: what is dead would be kept
   until something later of the same size takes its place.
+
+Where time is short, all of this is the other way round, but for the order: ``fast``.
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ from grasplearn.errors import FileFormatError, InvalidValueError
 Array = NDArray[np.float32]
 
 
-def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
+def session(path: str | Path, threads: int = 1, fast: bool = False) -> ort.InferenceSession:
     """Opens a graph with the settings above.
+
+    Args:
+        fast: take as much memory as makes it quick. The graph is rewritten, so that an output must
+            not lie in an input's memory.
 
     Raises:
         FileFormatError: there is no such file, or it is no graph.
@@ -37,13 +43,14 @@ def session(path: str | Path, threads: int = 1) -> ort.InferenceSession:
         raise FileFormatError(f"no graph at {path}; make it with 'grasplearn export'")
     options = ort.SessionOptions()
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.enable_mem_reuse = False
+    options.enable_cpu_mem_arena = fast
+    options.enable_mem_pattern = fast
+    options.enable_mem_reuse = fast
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(fast)))
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if fast else level.ORT_DISABLE_ALL
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -63,11 +63,12 @@ def device_process(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_taught_without_torch_it_opens_with_it(exported, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [[], ["--fast"]])
+def test_taught_without_torch_it_opens_with_it(exported, fast: list[str], tmp_path: Path) -> None:
     export, demo, file = exported
     out = tmp_path / "taught"
     arguments = [str(export), "--demo", str(demo), "--always", "--out", str(out)]
-    done = device_process([*arguments, "--image", str(demo)])
+    done = device_process([*arguments, "--image", str(demo), *fast])
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     skill = Skill.load(out)
@@ -81,6 +82,30 @@ def test_taught_without_torch_it_opens_with_it(exported, tmp_path: Path) -> None
         assert off <= 1e-4 * float(tensor.norm()), name
     grasp = skill.predict(table()).grasp
     np.testing.assert_allclose(told["grasp"]["center_world"], grasp.center_world, atol=2e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["lars", "adam"])
+def test_quick_or_small_it_teaches_the_same_in_one_pass(
+    exported, optimizer: str, tmp_path: Path
+) -> None:
+    _, demo, file = exported
+    told, base = Export("static-sgm-one-pass", optimizer, SIDE, 1), load_pretrained(str(file))
+    write_export(tmp_path / "e", base, str(file), told)
+    shown = tmp_path / "demo"
+    shutil.copytree(demo, shown)
+    write_support(shown, demonstration(), base, replace(told.teaching(base), probe=1), 0)
+    small, quick = (edge_device.Device(tmp_path / "e", fast=fast) for fast in (False, True))
+    right, found = (device.teach(shown, always=True) for device in (small, quick))
+    assert len(right.losses) > 4  # samples came again: both graphs were used
+    np.testing.assert_allclose(found.losses, right.losses, rtol=1e-4)
+    assert (found.kept, found.guards) == (right.kept, right.guards)
+    for name, array in small.weights.items():
+        np.testing.assert_allclose(quick.weights[name], array, rtol=1e-3, atol=1e-5)
+
+
+def test_quick_in_8_bits_is_refused(eight_bit) -> None:
+    with pytest.raises(InvalidValueError, match="leave out one"):
+        edge_device.Device(eight_bit[0], eight_bit=True, fast=True)
 
 
 def test_a_skill_of_the_full_program_is_used_without_torch(exported, tmp_path: Path) -> None:
