@@ -35,8 +35,7 @@ class Lesson:
     def __init__(self, shown: Demonstration) -> None:
         self._place = tempfile.TemporaryDirectory()
         folder, demo = Path(self._place.name) / "e", Path(self._place.name) / "demo"
-        # The device takes no second look, neither at answers nor at what is worth keeping.
-        pretrained, told = replace(load_pretrained(WEIGHTS), verifier=None), Export(RULE)
+        pretrained, told = load_pretrained(WEIGHTS), Export(RULE)
         write_export(folder, pretrained, WEIGHTS, told)
         save_demonstration(demo, shown)
         # All look at what the files hold: depth is rounded in them.

@@ -12,7 +12,7 @@ from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.rules.sgm import SGMs
 from grasplearn.types import Camera, Demonstration, Grasp, Observation
 
-SMALL = NetSpec(width=8, depth=2, features=8, groups=2, turns=8, kernel=3, hidden=4)
+SMALL = NetSpec(width=8, depth=4, features=8, groups=2, turns=8, kernel=3, hidden=4)
 SIDE, HEIGHT = 224, 0.7
 # Straight above the workspace, and seeing all of it.
 CAMERA = Camera(

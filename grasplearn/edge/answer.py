@@ -26,12 +26,12 @@ CELLS, TURN = 2, math.radians(33)
 
 def best_place(quality: Maps, stride: int) -> tuple[float, float, float, float]:
     """Returns u, v, turn and probability of the best place of (R, h, w) logits."""
-    probability = _probability(quality)
+    probability = probability_of(quality)
     best = int(np.add.reduce(_near(probability, 0.0)).argmax())
-    return _around(probability, best, stride)
+    return around(probability, best, stride)
 
 
-def _probability(quality: Maps) -> Array:
+def probability_of(quality: Maps) -> Array:
     logits = quality.astype(np.float64)
     probability = np.exp(logits - logits.max())
     return np.asarray(probability / probability.sum())
@@ -45,16 +45,20 @@ def _near(volume: Array, outside: float) -> list[Array]:
     return [ring[r : r + turns, y : y + height, x : x + width] for r, y, x in np.ndindex(3, 3, 3)]
 
 
-def _peaks(quality: Maps) -> list[int]:
-    """The likely peaks of (R, h, w) logits, the best first; ``codec.peaks``."""
+def peaks(quality: Maps, faintest: float = FAINTEST, most: int = MOST) -> list[int]:
+    """The likely peaks of (R, h, w) logits, the best first; ``codec.peaks``.
+
+    Args:
+        faintest: how much less likely (log) than the best one they may be.
+    """
     logits = quality.astype(np.float64)
     highest = np.maximum.reduce(_near(logits, -np.inf))
-    likely = (logits >= highest) & (logits >= logits.max() - FAINTEST)
+    likely = (logits >= highest) & (logits >= logits.max() - faintest)
     found = np.flatnonzero(likely)
-    return [int(i) for i in found[np.argsort(-logits.ravel()[found], kind="stable")][:MOST]]
+    return [int(i) for i in found[np.argsort(-logits.ravel()[found], kind="stable")][:most]]
 
 
-def _around(probability: Array, best: int, stride: int) -> tuple[float, float, float, float]:
+def around(probability: Array, best: int, stride: int) -> tuple[float, float, float, float]:
     """Returns u, v, turn of the mean place around a cell, and the probability there."""
     turns, height, width = probability.shape
     r, y, x = best // (height * width), best // width % height, best % width
@@ -84,9 +88,9 @@ def decode(
     if not np.isfinite(quality).all():
         raise NoGraspError("the net's maps are not finite; teach again with a smaller step")
     stride = len(view.height) // quality.shape[-1]
-    probability = _probability(quality)
+    probability = probability_of(quality)
     places = [best_place(quality, stride)]
-    places += [_around(probability, cell, stride) for cell in _peaks(quality)]
+    places += [around(probability, cell, stride) for cell in peaks(quality)]
     width = float(widths.ravel()[int(quality.argmax())]) * MAX_WIDTH
     width = min(max(width, WIDTH_RANGE[0]), WIDTH_RANGE[1])
 

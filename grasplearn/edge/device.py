@@ -20,12 +20,12 @@ import onnxruntime
 
 from grasplearn.edge import answer, layout, picture, store
 from grasplearn.edge.chain import Chain
-from grasplearn.edge.names import KERNELS, PICTURE, QUALITY, WIDTHS
 from grasplearn.edge.picture import read_json
 from grasplearn.edge.runtime import Array, Bind, Bound, plain, session
+from grasplearn.edge.sight import Sight
 from grasplearn.edge.whole import Whole
 from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.types import MAX_WIDTH, Grasp, Observation
+from grasplearn.types import Grasp, Observation
 
 IMPRINT, REFINED = "imprint", "refined"
 
@@ -47,7 +47,7 @@ class Device:
     """An export's folder, opened.
 
     Attributes:
-        manifest: what was exported; weights: as they are now, by name.
+        manifest: what was exported; weights: as they are now, by name; sight: with them.
         shown_yaw: rad, of the demonstrated grasp; None before any demonstration.
 
     Raises:
@@ -80,10 +80,7 @@ class Device:
         self.shown_yaw: float | None = None
         self._tolerated = 0.0
         self._bound: dict[str, Bound] = {}
-
-    @property
-    def stride(self) -> int:
-        return int(self.manifest["spec"]["stride"])
+        self.sight = Sight(self._open, self.weights, self.manifest)
 
     def predict(self, seen: Observation) -> tuple[Grasp, float]:
         """Returns the best grasp in a picture, and the probability around its place.
@@ -95,30 +92,8 @@ class Device:
         if self.shown_yaw is None:
             raise InvalidValueError("nothing was taught yet; give a demonstration or a skill")
         view = picture.heightmap(seen)
-        quality, widths = self.maps(picture.encode(view))
-        return answer.decode(quality, widths, view, self.shown_yaw, self._tolerated)
-
-    def maps(self, encoded: Array) -> tuple[Array, Array]:
-        """Quality and widths (R, h, w) of an encoded picture (5, S, S)."""
-        whole = encoded.shape[-1] == picture.SIDE
-        bound = self._open(layout.PREDICT if whole else layout.CHECK)
-        bound.inputs[PICTURE][0] = encoded
-        out = bound.run()
-        return out[QUALITY][0], out[WIDTHS][0]
-
-    def imprint(self, encoded: Array, grasp: Grasp) -> None:
-        """Makes a demonstration, as an encoded picture (5, 224, 224), the head's kernels."""
-        u, v = picture.to_pixels(grasp.center_world[:2])
-        kernels = np.zeros_like(self.weights["head.kernels"])
-        bound = self._open(layout.IMPRINT)
-        for index in range(len(kernels)):
-            turn = 2 * math.pi * index / len(kernels)
-            bound.inputs[PICTURE][0] = picture.patch(
-                encoded, float(u), float(v), turn, int(self.manifest["patch"])
-            )
-            kernels[index] = bound.run()[KERNELS][0]
-        self.weights["head.kernels"][:] = kernels
-        self.weights["head.width"][:] = grasp.width / MAX_WIDTH
+        _, widths, verified = self.sight.maps(picture.encode(view))
+        return answer.decode(verified, widths, view, self.shown_yaw, self._tolerated)
 
     def teach(self, demo: Path, refine: bool = True, always: bool = False) -> Taught:
         """Teaches the folder of a demonstration.
@@ -134,25 +109,27 @@ class Device:
         """
         start = time.perf_counter()
         grasp, view = self._show(demo)
+        own = self._own_cells(demo)
         for name, array in self._base.items():
             self.weights[name][:] = array
         if not refine:
-            self.imprint(picture.encode(view), grasp)
+            self.sight.imprint(picture.encode(view), grasp, own)
             return Taught(IMPRINT, None, None, (), {}, "", time.perf_counter() - start)
         support = demo / layout.SUPPORT
         card = self._card(support)
         # The full program's own picture of the demonstration: the first of the probe.
         shown = self._samples(support / layout.probe_file(0))["picture"][0]
-        self.imprint(shown, grasp)
+        self.sight.imprint(shown, grasp, own)
         told = self.manifest["teaching"]
         before, missed = self._look(support, card["probe"])
         if not (always or card["rival"] >= told["rival"] or missed >= told["doubt"]):
             return Taught(IMPRINT, missed, None, (), {}, "", time.perf_counter() - start)
         imprinted = {name: array.copy() for name, array in self.weights.items()}
+        reference = self.sight.reference
         losses, guards = self._refine(support, card)
         for name, array in imprinted.items():
             self.weights[name] += (array - self.weights[name]) * (1 - float(told["share"]))
-        self.imprint(shown, grasp)  # into the features as they are now
+        self.sight.imprint(shown, grasp, own)  # into the features as they are now
         after, misses = self._look(support, card["probe"])
         kept, warning = REFINED, ""
         if not (np.isfinite(losses).all() and after < before and misses <= missed):
@@ -160,6 +137,7 @@ class Device:
             warning = "refining did not help on samples held out: the imprint was kept"
             for name, array in imprinted.items():
                 self.weights[name][:] = array
+            self.sight.reference = reference
         seconds = time.perf_counter() - start
         return Taught(kept, missed, (before, after), tuple(losses), guards, warning, seconds)
 
@@ -208,7 +186,9 @@ class Device:
             raise FileFormatError(f"{folder} was taught on other weights; export those")
         for name, array in self._base.items():
             self.weights[name][:] = changed.get(name, array)
-        self._show(folder / layout.SKILL_DEMONSTRATION)
+        demo = folder / layout.SKILL_DEMONSTRATION
+        grasp, view = self._show(demo)
+        self.sight.look_at(picture.encode(view), grasp, self._own_cells(demo))
 
     def _show(self, demo: Path) -> tuple[Grasp, picture.View]:
         """Takes up what of a demonstration every answer depends on; returns it and its picture."""
@@ -250,6 +230,11 @@ class Device:
             raise InvalidValueError(f"the samples at {support} are of another export; export again")
         return card
 
+    def _own_cells(self, demo: Path) -> Array | None:
+        """Which cells of a demonstration the thing takes up, where that was prepared."""
+        path = demo / layout.SUPPORT / layout.REFERENCE
+        return self._samples(path)[layout.OWN] if path.is_file() else None
+
     def _samples(self, path: Path) -> dict[str, Array]:
         return store.read(path, layout.SAMPLES_KIND)[0]
 
@@ -258,11 +243,11 @@ class Device:
         losses, missed = [], []
         for number in range(count):
             found = self._samples(support / layout.probe_file(number))
-            quality, widths = self.maps(found["picture"][0])
+            quality, widths, verified = self.sight.maps(found["picture"][0])
             right, width = found["place"][0], float(found["width"][0])
             weight = float(self.manifest["width_weight"])
             losses.append(answer.loss(quality, widths, right, width, weight))
-            missed.append(not answer.is_found(quality, right, self.stride))
+            missed.append(not answer.is_found(verified, right, self.sight.stride))
         return float(np.mean(losses)), float(np.mean(missed))
 
     def _refine(self, support: Path, card: dict[str, Any]) -> tuple[list[float], dict[str, int]]:

@@ -38,9 +38,9 @@ from grasplearn.files import write_json
 # Which products are quantised. The matrix products are weights' gradients: sums over all cells of
 # products that nearly cancel.
 PRODUCTS = ("Conv",)
-# Left in float: the imprint, which is made once, and the head's own step. Its gradients live at one
-# cell in thousands, and one scale for them all rounds the rest to nothing.
-IN_FLOAT = (layout.IMPRINT, *(layout.chain_file(name) for name in HEADS))
+# Left in float: the imprint, which is made once; the second look, which is small; the head's own
+# step, whose gradients live at one cell in thousands: one scale for all rounds the rest to 0.
+IN_FLOAT = (layout.IMPRINT, layout.VERIFY, *(layout.chain_file(name) for name in HEADS))
 
 Feeds = dict[str, Array]
 

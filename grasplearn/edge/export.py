@@ -16,13 +16,15 @@ import onnx
 from numpy.typing import NDArray
 
 from grasplearn.edge import layout, store
-from grasplearn.edge.steps import Step, chain_models, imprint_model, predict_model, teach_model
+from grasplearn.edge.sight_models import imprint_model, predict_model, verifier_model
+from grasplearn.edge.steps import Step, chain_models, teach_model
 from grasplearn.edge.updates import OPTIMIZERS, form_of
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.files import whole_folder, write_json
 from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.fine_tune import FineTuning
+from grasplearn.learning.likeness import cells_of
 from grasplearn.learning.optimizers import Lars, Optimizer
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import FIRST_KEY, shown_batch
@@ -34,9 +36,10 @@ from grasplearn.learning.teaching import (
     teaching_of,
 )
 from grasplearn.nets.chain import Batch
-from grasplearn.nets.codec import imprint
+from grasplearn.nets.codec import imprint, place_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.head import WIDTH_WEIGHT
+from grasplearn.nets.verifier import Verifier
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.types import Demonstration
 
@@ -136,7 +139,7 @@ def write_export(folder: Path, pretrained: Pretrained, name: str, export: Export
     with whole_folder(folder) as place:
         (place / layout.CHAIN).mkdir()
         graphs: dict[str, Any] = {}
-        for file, model in _models(step, export, notes).items():
+        for file, model in _models(step, export, pretrained.verifier, notes).items():
             data = model.SerializeToString()
             (place / file).write_bytes(data)
             graphs[file] = {"sha256": hashlib.sha256(data).hexdigest(), **_ends(model)}
@@ -169,16 +172,20 @@ def _remembers(export: Export) -> bool:
     return export.method == "static-sgm-one-pass"
 
 
-def _models(step: Step, export: Export, notes: Mapping[str, str]) -> dict[str, onnx.ModelProto]:
+def _models(
+    step: Step, export: Export, verifier: Verifier | None, notes: Mapping[str, str]
+) -> dict[str, onnx.ModelProto]:
     """The graphs by their files."""
     spec, shapes = step.spec, step.shapes
-    cached = _remembers(export)
+    cached, verified = _remembers(export), verifier is not None
     models = {
-        layout.PREDICT: predict_model(spec, shapes, 1, HEIGHTMAP_SIDE, notes),
-        layout.CHECK: predict_model(spec, shapes, 1, step.size, notes),
-        layout.IMPRINT: imprint_model(spec, shapes, notes),
+        layout.PREDICT: predict_model(spec, shapes, 1, HEIGHTMAP_SIDE, notes, verified),
+        layout.CHECK: predict_model(spec, shapes, 1, step.size, notes, verified),
+        layout.IMPRINT: imprint_model(spec, shapes, notes, verified),
         layout.TEACH: teach_model(step, notes, told=cached, tells=cached),
     }
+    if verifier is not None:
+        models[layout.VERIFY] = verifier_model(arrays(verifier), spec.groups, notes)
     if cached:
         # A sample's first visit, for which no error is known yet.
         models[layout.TEACH_FIRST] = teach_model(step, notes, tells=True)
@@ -223,6 +230,10 @@ def write_support(
         first = number * teaching.batch
         batch = support.batch(range(first, first + teaching.batch))
         _write_batch(place / layout.step_file(number), batch)
+    place_of_it = place_of(view, demonstration.grasp)
+    own = cells_of(support.thing, place_of_it, HEIGHTMAP_SIDE, pretrained.net.spec.stride)
+    cells = {layout.OWN: own.float().numpy()}
+    store.write(place / layout.REFERENCE, layout.SAMPLES_KIND, cells, {})
     shown = _shown(view, demonstration, pretrained)
     probe = [shown, *(support.batch([FIRST_KEY + i]) for i in range(teaching.probe))]
     for number, batch in enumerate(probe):

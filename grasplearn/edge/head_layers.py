@@ -247,10 +247,9 @@ class HeadLayers(Trunk):
             pulled.append(own_part if before is None else g.add(before[group], own_part))
         return pulled
 
-    def imprinted(self, patches: Value) -> Value:
-        """The kernels (B, F, k, k) that patches (B, 5, S, S) become."""
+    def imprinted(self, normal: Value) -> Value:
+        """The kernels (B, F, k, k) that patches' normalised features (B, F, n, n) become."""
         g, s = self.graph, self.spec
-        normal, _ = self.normal(self.features(patches))
         edge = (normal.shape[-1] - s.kernel) // 2
         inside = edge, edge + s.kernel
         kernels = g.mul(g.window(normal, inside, inside), 1 / s.kernel**2)
@@ -259,6 +258,12 @@ class HeadLayers(Trunk):
         shape = (kernels.shape[0], s.groups, self._each, s.kernel, s.kernel)
         factors = g.reshape(window, (1, s.groups, 1, s.kernel, s.kernel))
         return g.reshape(g.mul(g.reshape(kernels, shape), factors), kernels.shape)
+
+    def liveliness(self, inverse: Value, rows: int) -> Value:
+        """The log of the groups' size (B, G, h, w) from ``normal``'s factors."""
+        g = self.graph
+        shape = (*inverse.shape[:2], rows, inverse.shape[3] // rows)
+        return g.mul(g.reshape(g.map("Log", inverse), shape), -1.0)
 
 
 def _pieces(count: int, at_once: int) -> Iterator[tuple[int, int]]:

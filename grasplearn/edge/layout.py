@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST, WEIGHTS, MODULES = "manifest.json", "weights.safetensors", "modules.safetensors"
 WEIGHTS_KIND, MODULES_KIND, SAMPLES_KIND = "edge weights", "edge modules", "edge samples"
 PREDICT, IMPRINT, CHECK = "predict.onnx", "imprint.onnx", "check.onnx"
+# Of weights that have a verifier.
+VERIFY = "verify.onnx"
 TEACH, TEACH_FIRST, CHAIN = "teach_step.onnx", "teach_first_step.onnx", "chain"
 # Where the 8-bit forms of some of the graphs stand, under the same names.
 EIGHT_BIT = "eight_bit"
 SUPPORT, SUPPORT_CARD = "support", "support.json"
+# Which cells of the demonstration the thing, or its surroundings, take up: OWN (h, w).
+REFERENCE, OWN = "reference.safetensors", "own"
 # A skill's, as ``grasplearn.skill`` has them; a test compares.
 SKILL_KIND, SKILL_WEIGHTS, SKILL_DEMONSTRATION = "skill", "changed.safetensors", "demonstration"
 DEMONSTRATION_FILES = ("color.png", "depth.png", "camera.json", "grasp.json")

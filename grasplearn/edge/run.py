@@ -52,6 +52,7 @@ def _run(told: argparse.Namespace) -> dict[str, Any]:
     else:
         device.load_skill(told.skill)
     if told.image is not None:
+        done["verified"] = device.sight.reference is not None
         grasp, sure = device.predict(read_observation(told.image))
         done["grasp"], done["confidence"] = grasp.to_dict(), sure
     return done

@@ -1,4 +1,4 @@
-"""The graphs that leave for a device: predict, imprint, and the teaching step in its two forms."""
+"""The teaching step as graphs, in its two forms: one graph of all, and a chain of small ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from grasplearn.edge.names import (
     ERROR,
     FORWARD,
     GRAD,
-    KERNELS,
     LOSS,
     NEW,
     NEW_ERROR,
     OUT,
     PICTURE,
     PLACE,
-    QUALITY,
     RATE,
     SCALED,
     SKIPPED,
@@ -34,7 +32,6 @@ from grasplearn.edge.names import (
     TEACH,
     VIA,
     WIDTH,
-    WIDTHS,
     H,
 )
 from grasplearn.edge.updates import Form, Told
@@ -76,32 +73,6 @@ class Step:
     def maps(self) -> tuple[int, ...]:
         """Shape of a block's output."""
         return self.batch, self.spec.width, self.cells, self.cells
-
-
-def predict_model(
-    spec: NetSpec, shapes: Shapes, batch: int, size: int, notes: Mapping[str, str]
-) -> onnx.ModelProto:
-    """picture (B, 5, S, S) and weights -> quality and widths (B, R, s, s), as ``Maps``."""
-    g = Graph("predict")
-    layers = _layers(g, spec, shapes)
-    picture = g.input(PICTURE, (batch, CHANNELS, size, size))
-    normal, _ = layers.normal(layers.features(picture))
-    both = [layers.both(g.part(normal, 0, i, i + 1)) for i in range(batch)]
-    for name, maps in zip((QUALITY, WIDTHS), zip(*both, strict=True), strict=True):
-        g.output(name, g.concat([g.reshape(m, (1, *m.shape)) for m in maps], 0))
-    return g.model(notes)
-
-
-def imprint_model(spec: NetSpec, shapes: Shapes, notes: Mapping[str, str]) -> onnx.ModelProto:
-    """One patch (1, 5, S, S) and weights -> its turn's kernel (1, F, k, k).
-
-    A turn at a time: the memory is that of one small picture.
-    """
-    g = Graph("imprint")
-    layers = _layers(g, spec, shapes)
-    side = spec.patch_cells * spec.stride
-    g.output(KERNELS, layers.imprinted(g.input(PICTURE, (1, CHANNELS, side, side))))
-    return g.model(notes)
 
 
 def teach_model(
@@ -210,10 +181,6 @@ def _block_input(g: Graph, step: Step, index: int) -> Value:
     if index == 0:
         return g.input(H, (step.batch, CHANNELS, step.size, step.size))
     return g.input(H, step.maps)
-
-
-def _layers(g: Graph, spec: NetSpec, shapes: Shapes) -> HeadLayers:
-    return HeadLayers(g, spec, {name: g.input(name, shape) for name, shape in shapes.items()})
 
 
 @dataclass

@@ -12,9 +12,11 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,6 +30,7 @@ from grasplearn.learning.reference import Reference
 from grasplearn.nets.codec import Place, encode, patches, probability_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.proposals import MOST, Proposal, propose
+from grasplearn.nets.verifier import Look, evidence
 from grasplearn.types import MAX_WIDTH, Array
 
 # Of a case whose demonstration holds no twin, and of one whose does: share of crowded questions.
@@ -45,14 +48,16 @@ class Case:
 
     Attributes:
         likeness: see ``Reference``.
-        evidence: (Q, K, KINDS G, WINDOW, WINDOW) float16, see ``nets.verifier``.
+        agreements: (Q, K, KINDS G, WINDOW, WINDOW), pixels: (Q, K, 15, WINDOW, WINDOW); float16,
+            see ``nets.verifier.evidence``.
         log_probability: (Q, K), NONE where there is no proposal.
         right: (Q, K), whether it answers the question.
         tiers: (Q,) of the questions; "twin" stands before it where the demonstration held one.
     """
 
     likeness: float
-    evidence: NDArray[np.float16]
+    agreements: NDArray[np.float16]
+    pixels: NDArray[np.float16]
     log_probability: NDArray[np.float32]
     right: NDArray[np.bool_]
     tiers: tuple[str, ...]
@@ -89,9 +94,10 @@ def draw_case(
             other = None
     u, v, yaw = demonstration.places[k][int(rng.integers(len(demonstration.places[k])))]
     view, place = demonstration.heightmap(), Place(u, v, 0.0)
-    net.imprint(patches(encode(view), place, net.spec), demonstration.widths[k] / MAX_WIDTH)
+    patch = patches(encode(view), place, net.spec)
+    features = net.imprint(patch, demonstration.widths[k] / MAX_WIDTH)
     try:
-        reference = Reference.of(net, view, place)
+        reference = Reference.of(net, view, place, features)
     except InvalidValueError:
         return None
     asked = [i for i, w in enumerate(family.views) if i != shown and len(w.places[k])]
@@ -102,11 +108,13 @@ def draw_case(
         _proposed(w, w.places[k] - [0, 0, yaw], reference, net, rng, bool(questions)) for w in seen
     ]
     before = "twin " if other else ""
+    agreements, pixels, told, right = (np.stack(part) for part in zip(*found, strict=True))
     return Case(
         reference.likeness,
-        np.stack([seen for seen, _, _ in found]),
-        np.stack([told for _, told, _ in found]),
-        np.stack([right for _, _, right in found]),
+        agreements,
+        pixels,
+        told,
+        right,
         tuple(before + family.views[i].tier for i in asked),
     )
 
@@ -147,14 +155,15 @@ def _proposed(
     net: GraspNet,
     rng: np.random.Generator,
     with_right: bool,
-) -> tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], ...]:
     """Returns what is proposed in a scene: evidence, log probabilities, whether right.
 
     Args:
         places: (k, 3), the right ones.
         with_right: a right place stands in the last proposal's stead if none of them is right.
     """
-    features = net.features(encode(view.heightmap())[None])
+    picture = encode(view.heightmap())[None]
+    features = net.features(picture)
     quality = net.head(features).quality[0]
     found = propose(quality, net.spec.stride)
     right = [is_right(p.place, places, HEIGHTMAP_SPAN / HEIGHTMAP_SIDE) for p in found]
@@ -163,9 +172,10 @@ def _proposed(
         found.append(_right_one(quality, places, net.spec.stride, rng))
         right.append(True)
     short = MOST - len(found)
-    seen = reference.evidence(net, features, found).half().numpy()
+    seen = Look.at(net, picture, features)
+    maps = evidence(reference.shown, reference.rival, seen, [p.cell for p in found])
     return (
-        np.concatenate([seen, np.zeros((short, *seen.shape[1:]), np.float16)]),
+        *(F.pad(some, [0] * 7 + [short]).half().numpy() for some in maps),
         np.array([p.log_probability for p in found] + [NONE] * short, np.float32),
         np.array(right + [False] * short),
     )
@@ -207,7 +217,8 @@ def load_case(path: Path) -> Case:
         with np.load(path, allow_pickle=False) as data:
             return Case(
                 float(data["likeness"]),
-                data["evidence"],
+                data["agreements"],
+                data["pixels"],
                 data["log_probability"],
                 data["right"],
                 tuple(map(str, data["tiers"])),

@@ -55,7 +55,7 @@ def likeness(net: GraspNet, view: Heightmap, thing: CutOut, shown: Place) -> Lik
     stride = net.spec.stride
     x, y = (round((q - (stride - 1) / 2) / stride) for q in (shown.u, shown.v))
     own = float(quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].max())
-    elsewhere = quality.masked_fill(_cells_of(thing, shown, view.side, stride), -math.inf)
+    elsewhere = quality.masked_fill(cells_of(thing, shown, view.side, stride), -math.inf)
     best = float(elsewhere.max())
     rivals = good_places(elsewhere, stride, best, 1) if math.isfinite(best) else []
     found = []
@@ -69,7 +69,7 @@ def likeness(net: GraspNet, view: Heightmap, thing: CutOut, shown: Place) -> Lik
     return Likeness(tuple(found), rival, rivals[0] if rivals else None)
 
 
-def _cells_of(thing: CutOut, shown: Place, side: int, stride: int) -> Tensor:
+def cells_of(thing: CutOut, shown: Place, side: int, stride: int) -> Tensor:
     """Which cells (h, w) the thing or its surroundings take up."""
     top, left = round(shown.v - thing.place.v), round(shown.u - thing.place.u)
     height, width = thing.layers.shape[1:]

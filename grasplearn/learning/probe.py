@@ -19,7 +19,7 @@ from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.head import Target, maps_loss
 from grasplearn.types import MAX_WIDTH, Grasp
 
-SecondLook = Callable[[Tensor, Tensor], Tensor]
+SecondLook = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # Keys of the probe's samples: no step ever comes so far.
 FIRST_KEY = 1 << 32
@@ -45,8 +45,8 @@ class Probe:
         """Returns a net's mean loss, and the share of samples in which it misses the spot.
 
         Args:
-            second: makes of a picture's features (1, C, h, w) and quality (R, h, w) the quality
-                that is asked where the spot is; the loss stays the net's own.
+            second: makes of a picture (1, 5, H, W), its features (1, C, h, w) and quality
+                (R, h, w) the quality that is asked where the spot is; the loss stays the net's own.
         """
         losses, missed = [], []
         for batch in self.batches:
@@ -57,7 +57,8 @@ class Probe:
                 zip(maps.quality, batch.target.place, strict=True)
             ):
                 if second is not None and bool(torch.isfinite(quality).all()):
-                    quality = second(features[i : i + 1], quality)
+                    one = slice(i, i + 1)
+                    quality = second(batch.pictures[one], features[one], quality)
                 missed.append(not is_found(quality, right, net.spec.stride))
         counts = [len(batch.pictures) for batch in self.batches]
         return float(np.average(losses, weights=counts)), float(np.mean(missed))

@@ -103,5 +103,7 @@ class Taught:
         maps: Maps = self.net.head(features)
         if self.verifier is None or not bool(torch.isfinite(maps.quality).all()):
             return maps
-        verified = self._reference.verified(self.verifier, self.net, features, maps.quality[0])
+        verified = self._reference.verified(
+            self.verifier, self.net, pictures, features, maps.quality[0]
+        )
         return Maps(verified[None], maps.width)

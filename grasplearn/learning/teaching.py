@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import Probe, SecondLook, shown_batch
 from grasplearn.learning.reference import Reference
 from grasplearn.learning.taught import Taught
-from grasplearn.learning.threads import threads
+from grasplearn.learning.threads import ahead, threads
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import (
     imprint,
@@ -221,7 +222,7 @@ def _teach(
         if rival >= teaching.rival or missed >= teaching.doubt:
             refined, report = fine_tune(
                 net,
-                batches(support, teaching, rule),
+                ahead(batches(support, teaching, rule)),
                 rule,
                 np.random.default_rng(seed),
                 fine_tuning(teaching, len(net.blocks)),
@@ -288,7 +289,7 @@ def _second_look(
     if verifier is None:
         return None
     reference = Reference.of(net, view, place_of(view, demonstration.grasp))
-    return lambda features, quality: reference.verified(verifier, net, features, quality)
+    return partial(reference.verified, verifier, net)
 
 
 def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | None:

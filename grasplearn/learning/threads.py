@@ -1,11 +1,16 @@
-"""How many threads torch works with, for a while."""
+"""Threads: how many torch works with, and one that makes what is needed next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -24,3 +29,13 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yields the same items, each made while the one before it is in use."""
+    start = partial(torch.set_num_threads, torch.get_num_threads())
+    with ThreadPoolExecutor(1, initializer=start) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item

@@ -32,8 +32,8 @@ from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrain import deaf_to_interrupts, schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.nets.graspnet import GraspNet
-from grasplearn.nets.verifier import WINDOW, Verifier
+from grasplearn.nets.graspnet import CHANNELS, GraspNet
+from grasplearn.nets.verifier import SPOTS, WINDOW, Verifier
 from grasplearn.nets.weights import digest
 from grasplearn.pictures import read_json
 
@@ -45,7 +45,7 @@ SCALED_BY = 100
 
 Progress = Callable[[str, int, int], None]
 Log = Callable[[int, Mapping[str, float]], None]
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -213,26 +213,30 @@ def _asked(net: GraspNet, paths: list[Path]) -> list[Case]:
 
 def _scale(files: list[Path]) -> Tensor:
     """Returns the standard deviation of every map over some cases."""
-    evidence = np.concatenate([load_case(file).evidence for file in files]).astype(np.float32)
-    return torch.from_numpy(evidence.std((0, 1, 3, 4)) + 1e-3)
+    seen = np.concatenate([load_case(file).agreements for file in files]).astype(np.float32)
+    return torch.from_numpy(seen.std((0, 1, 3, 4)) + 1e-3)
 
 
 def _batch(files: list[Path], rng: np.random.Generator) -> Batch:
-    """Returns what ``Verifier`` takes of some cases, and what is right; laid down anew."""
+    """Returns what ``Verifier`` takes of some cases, and what is right; laid down anew, and with
+    the colours changed about: another object, as far as anybody can tell."""
     cases = [load_case(file) for file in files]
-    seen, likeness, told, right = _given(cases)
+    agreements, pixels, likeness, told, right = _given(cases)
     for axis in (-1, -2):
         if rng.random() < 0.5:
-            seen = seen.flip(axis)
+            agreements, pixels = agreements.flip(axis), pixels.flip(axis)
     if rng.random() < 0.5:
-        seen = seen.transpose(-1, -2)
-    return seen, likeness, told, right
+        agreements, pixels = agreements.transpose(-1, -2), pixels.transpose(-1, -2)
+    colors = [*rng.permutation(3), *range(3, CHANNELS)]
+    order = [CHANNELS * spot + channel for spot in range(SPOTS) for channel in colors]
+    return agreements, pixels[:, :, order], likeness, told, right
 
 
 def _given(cases: list[Case]) -> Batch:
     likeness = [c.likeness for c in cases for _ in c.tiers]
     return (
-        torch.from_numpy(np.concatenate([c.evidence for c in cases])).float(),
+        torch.from_numpy(np.concatenate([c.agreements for c in cases])).float(),
+        torch.from_numpy(np.concatenate([c.pixels for c in cases])).float(),
         torch.tensor(likeness, dtype=torch.float32),
         torch.from_numpy(np.concatenate([c.log_probability for c in cases])),
         torch.from_numpy(np.concatenate([c.right for c in cases])),
@@ -240,8 +244,8 @@ def _given(cases: list[Case]) -> Batch:
 
 
 def _step(verifier: Verifier, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-    seen, likeness, told, right = batch
-    scores = verifier(seen, likeness, told)
+    agreements, pixels, likeness, told, right = batch
+    scores = verifier(agreements, pixels, likeness, told)
     there = told > NONE
     logits = scores.masked_fill(~there, -torch.inf).log_softmax(-1)
     shares = logits.masked_fill(~right, -torch.inf).logsumexp(-1)
@@ -260,8 +264,8 @@ def _figures(verifier: Verifier, cases: list[Case]) -> dict[str, float]:
     """Returns how often the best proposal is right, per tier: the head's and the verified one."""
     found: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for case in cases:
-        seen, likeness, told, _ = _given([case])
-        scores = verifier(seen, likeness, told)
+        agreements, pixels, likeness, told, _ = _given([case])
+        scores = verifier(agreements, pixels, likeness, told)
         best = scores.masked_fill(told <= NONE, -torch.inf).argmax(1).tolist()
         for tier, right, now in zip(case.tiers, case.right, best, strict=True):
             found[tier].append((bool(right[0]), bool(right[now])))

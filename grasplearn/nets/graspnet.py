@@ -97,14 +97,19 @@ class GraspNet(Chain):
         self.spec = spec
 
     @torch.no_grad()
-    def imprint(self, patches: Tensor, width: float) -> None:
+    def imprint(self, patches: Tensor, width: float) -> Tensor:
         """Makes a demonstration the head's kernels: feed-forward, in milliseconds.
 
         Args:
             patches: (turns, 5, S, S) from ``codec.patches``; width: opening / MAX_WIDTH.
+
+        Returns:
+            The trunk's features of the patches.
         """
-        self.head.kernels.copy_(self.head.kernels_of(self.features(patches)))
+        features = self.features(patches)
+        self.head.kernels.copy_(self.head.kernels_of(features))
         self.head.width.fill_(width)
+        return features
 
     def episode_loss(self, patches: Tensor, width: float, batch: Batch) -> Tensor:
         """Returns the loss () of a batch after imprinting a demonstration, for pre-training.

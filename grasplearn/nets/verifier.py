@@ -20,83 +20,95 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grasplearn.nets.codec import Place, patches
-from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.graspnet import CHANNELS, GraspNet
 
 # Cells along the side of what is compared.
-WINDOW = 9
+WINDOW = 13
 # A cell may agree with one that lies so many cells off where it should.
 REACH = 1
 # Kinds of maps, a map per group of features each: agreement with the shown spot and with its rival,
 # cell on cell and with the best neighbour; how lively the place is, and the shown spot.
 KINDS = 6
+# Pictures whose pixels are compared: the place's, the shown spot's, its rival's. How either differs
+# from the place is worked out.
+SPOTS, DIFFERENCES = 3, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
-    """A spot of the demonstration, as features.
+class Look:
+    """What is compared of a picture, or of a spot of it at every turn (R before each shape).
 
     Attributes:
-        features: (R, F, WINDOW, WINDOW), normalised, for every turn.
-        liveliness: (R, G, WINDOW, WINDOW), log of the groups' size before they were normalised.
+        features: (F, h, w), normalised.
+        liveliness: (G, h, w), log of the groups' size before they were normalised.
+        pixels: (5, h, w), what ``codec.encode`` says, averaged over each cell.
     """
 
     features: Tensor
     liveliness: Tensor
+    pixels: Tensor
 
     @classmethod
     @torch.no_grad()
-    def of(cls, net: GraspNet, picture: Tensor, place: Place) -> Template:
-        """Returns a place of a picture (5, N, N), turned back by its turn."""
-        normal, liveliness = net.head.normalised(net.features(patches(picture, place, net.spec)))
-        edge = (normal.shape[-1] - WINDOW) // 2
-        inner = slice(edge, edge + WINDOW)
-        return cls(normal[:, :, inner, inner], liveliness[:, :, inner, inner])
+    def at(cls, net: GraspNet, pictures: Tensor, features: Tensor | None = None) -> Look:
+        """Looks at pictures (B, 5, H, W); ``features``: of the trunk, where they are known."""
+        if features is None:
+            features = net.features(pictures)
+        normal, liveliness = net.head.normalised(features)
+        return cls(normal, liveliness, F.avg_pool2d(pictures, net.spec.stride))
+
+    @classmethod
+    def spot(
+        cls, net: GraspNet, picture: Tensor, place: Place, features: Tensor | None = None
+    ) -> Look:
+        """Returns a place of a picture (5, N, N), turned back by its turn: WINDOW cells a side.
+
+        Args:
+            features: of the trunk, of the place's patches, where they are known.
+        """
+        seen = cls.at(net, patches(picture, place, net.spec), features)
+        edge = (seen.features.shape[-1] - WINDOW) // 2
+        inner = (..., slice(edge, edge + WINDOW), slice(edge, edge + WINDOW))
+        return cls(seen.features[inner], seen.liveliness[inner], seen.pixels[inner])
 
 
 @torch.no_grad()
 def evidence(
-    shown: Template,
-    rival: Template,
-    normal: Tensor,
-    liveliness: Tensor,
-    cells: list[tuple[int, int, int]],
-) -> Tensor:
-    """Returns (K, KINDS G, WINDOW, WINDOW): what the verifier sees of proposals.
+    shown: Look, rival: Look, seen: Look, cells: list[tuple[int, int, int]]
+) -> tuple[Tensor, Tensor]:
+    """Returns what the verifier sees of K proposals.
 
     Args:
-        normal, liveliness: (F, h, w) and (G, h, w), of the picture.
+        shown, rival: spots. seen: a batch of one picture.
         cells: the proposals' turns, rows and columns.
+
+    Returns:
+        Agreements (K, KINDS G, WINDOW, WINDOW) and pixels (K, 15, WINDOW, WINDOW) of the place,
+        the shown spot and its rival.
     """
-    groups, half = len(liveliness), WINDOW // 2
-    wide = F.pad(normal, [half + REACH] * 4)
-    lively = F.pad(liveliness, [half] * 4)
-    moves = range(2 * REACH + 1)
+    turns = [turn for turn, _, _ in cells]
+    groups, half = seen.liveliness.shape[1], WINDOW // 2
 
-    def agreement(template: Template, turn: int, y: int, x: int) -> tuple[Tensor, Tensor]:
-        found = torch.stack(
-            [
-                (template.features[turn] * wide[:, y + a : y + a + WINDOW, x + b : x + b + WINDOW])
-                .unflatten(0, (groups, -1))
-                .sum(1)
-                for a in moves
-                for b in moves
-            ]
-        )
-        return found[len(found) // 2], found.amax(0)
+    def windows(maps: Tensor, reach: int) -> Tensor:
+        wide, side = F.pad(maps[0], [half + reach] * 4), WINDOW + 2 * reach
+        return torch.stack([wide[:, y : y + side, x : x + side] for _, y, x in cells])
 
-    return torch.stack(
-        [
-            torch.cat(
-                [
-                    *agreement(shown, turn, y, x),
-                    *agreement(rival, turn, y, x),
-                    lively[:, y : y + WINDOW, x : x + WINDOW],
-                    shown.liveliness[turn],
-                ]
-            )
-            for turn, y, x in cells
-        ]
-    )
+    around = windows(seen.features, REACH)
+    moved = around.unfold(2, WINDOW, 1).unfold(3, WINDOW, 1).flatten(2, 3)
+
+    def agreement(spot: Look) -> list[Tensor]:
+        products = moved * spot.features[turns][:, :, None]
+        found = products.unflatten(1, (groups, -1)).sum(2)
+        return [found[:, :, found.shape[2] // 2], found.amax(2)]
+
+    agreements = [
+        *agreement(shown),
+        *agreement(rival),
+        windows(seen.liveliness, 0),
+        shown.liveliness[turns],
+    ]
+    pixels = [windows(seen.pixels, 0), shown.pixels[turns], rival.pixels[turns]]
+    return torch.cat(agreements, 1), torch.cat(pixels, 1)
 
 
 class Verifier(nn.Module):
@@ -111,9 +123,9 @@ class Verifier(nn.Module):
     def __init__(self, groups: int, channels: int = 48) -> None:
         super().__init__()
         self.groups, self.channels = groups, channels
-        # What counts as 1 in each map.
+        # What counts as 1 in each map of agreement.
         self.register_buffer("scale", torch.ones(KINDS * groups))
-        self.first = nn.Conv2d(KINDS * groups + 1, channels, 1)
+        self.first = nn.Conv2d(KINDS * groups + CHANNELS * (SPOTS + DIFFERENCES) + 1, channels, 1)
         self.body = nn.Sequential(_Residual(channels), _Residual(channels), nn.ReLU())
         self.score = nn.Linear(3 * channels, 1)
         # Untrained, it leaves everything as the head said.
@@ -126,20 +138,27 @@ class Verifier(nn.Module):
         """What it is made with again."""
         return {"groups": self.groups, "channels": self.channels}
 
-    def forward(self, seen: Tensor, likeness: Tensor, log_probability: Tensor) -> Tensor:
+    def forward(
+        self, agreements: Tensor, pixels: Tensor, likeness: Tensor, log_probability: Tensor
+    ) -> Tensor:
         """Returns (N, K), logits over the K proposals of each of N pictures.
 
         Args:
-            seen: (N, K, KINDS G, WINDOW, WINDOW), see ``evidence``.
+            agreements: (N, K, KINDS G, WINDOW, WINDOW) and pixels: (N, K, 15, WINDOW, WINDOW), see
+                ``evidence``.
             likeness: (N,), in [0, 1], how much the demonstration's rival is to be looked at.
             log_probability: (N, K), what the head said.
         """
         share = likeness.view(-1, 1, 1, 1, 1)
-        shown, rival, lively = (seen / self.scale.view(-1, 1, 1)).split(2 * self.groups, 2)
-        told = share.expand(*seen.shape[:2], 1, WINDOW, WINDOW)
-        maps = self.body(
-            self.first(torch.cat([shown, share * rival, lively, told], 2).flatten(0, 1))
+        scaled = agreements / self.scale.view(-1, 1, 1)
+        shown, rival, lively = scaled.split(2 * self.groups, 2)
+        place, spot, other = pixels.split(CHANNELS, 2)
+        told = share.expand(*agreements.shape[:2], 1, WINDOW, WINDOW)
+        compared = [place, spot, (place - spot).abs(), share * other, share * (place - other).abs()]
+        maps = self.first(
+            torch.cat([shown, share * rival, lively, *compared, told], 2).flatten(0, 1)
         )
+        maps = self.body(maps)
         middle = maps[:, :, WINDOW // 2, WINDOW // 2]
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), middle], 1)
         logits: Tensor = self.trust * log_probability + self.score(pooled).view_as(log_probability)

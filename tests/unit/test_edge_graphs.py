@@ -16,8 +16,9 @@ from grasplearn.edge.chain import Chain
 from grasplearn.edge.export import Export, arrays, step_of
 from grasplearn.edge.liveness import live_bytes
 from grasplearn.edge.runtime import Bound, session
+from grasplearn.edge.sight_models import imprint_model, predict_model
 from grasplearn.edge.step_cost import Size, batch_of
-from grasplearn.edge.steps import chain_models, imprint_model, predict_model, teach_model
+from grasplearn.edge.steps import chain_models, teach_model
 from grasplearn.edge.updates import OPTIMIZERS, form_of
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import SGD, Adam, Lars

@@ -23,7 +23,7 @@ from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
 from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.nets.proposals import propose, weighed
-from grasplearn.nets.verifier import WINDOW, Template, Verifier, evidence
+from grasplearn.nets.verifier import WINDOW, Look, Verifier, evidence
 from grasplearn.nets.weights import digest
 from grasplearn.skill import Skill
 
@@ -75,51 +75,56 @@ def test_a_template_s_own_turn_is_undone() -> None:
     side = picture.shape[-1]
     # numpy's and torch's rot90 turn counter-clockwise as seen, like a place's turn.
     turned = Place(place.v, side - 1 - place.u, math.pi / 2)
-    there = Template.of(net, torch.rot90(picture, 1, (1, 2)), turned)
-    here = Template.of(net, picture, place)
-    assert torch.allclose(there.features, here.features, atol=1e-3)
-    assert torch.allclose(there.liveliness, here.liveliness, atol=1e-3)
+    there = Look.spot(net, torch.rot90(picture, 1, (1, 2)), turned)
+    here = Look.spot(net, picture, place)
+    for part in ("features", "liveliness", "pixels"):
+        assert torch.allclose(getattr(there, part), getattr(here, part), atol=1e-3)
 
 
 def test_evidence_is_the_agreement_cell_by_cell() -> None:
     net, picture, place = pictures()
-    normal, liveliness = net.head.normalised(net.features(picture[None]))
-    template, other = Template.of(net, picture, place), Template.of(net, picture, Place(60, 60, 0))
-    cell = (3, round((place.v - 1.5) / 4), round((place.u - 1.5) / 4))
+    seen = Look.at(net, picture[None])
+    shown, other = (Look.spot(net, picture, p) for p in (place, Place(60, 60, 0)))
+    r, y, x = cell = (3, round((place.v - 1.5) / 4), round((place.u - 1.5) / 4))
     groups, half = SMALL.groups, WINDOW // 2
-    seen = evidence(template, other, normal[0], liveliness[0], [cell])[0].detach()
-    exact, near, unwanted, _, lively, own = seen.split(groups)
-    around = normal[0, :, cell[1] - half : cell[1] + half + 1, cell[2] - half : cell[2] + half + 1]
-    for wanted, found in ((template, exact), (other, unwanted)):
-        products = (wanted.features[3] * around).unflatten(0, (groups, -1)).sum(1)
-        assert torch.allclose(products, found, atol=1e-5)
+    agreements, pixels = (maps[0] for maps in evidence(shown, other, seen, [cell]))
+    exact, near, unwanted, _, lively, own = agreements.split(groups)
+    inside = (slice(y - half, y + half + 1), slice(x - half, x + half + 1))
+    for wanted, found in ((shown, exact), (other, unwanted)):
+        products = (wanted.features[r] * seen.features[0][:, *inside]).unflatten(0, (groups, -1))
+        assert torch.allclose(products.sum(1), found, atol=1e-5)
     assert bool((near >= exact).all()) and bool((near > exact).any())
-    assert torch.allclose(lively[:, half, half], liveliness[0, :, cell[1], cell[2]])
-    assert torch.equal(own, template.liveliness[3])
+    assert torch.allclose(lively[:, half, half], seen.liveliness[0, :, y, x])
+    assert torch.equal(own, shown.liveliness[r])
+    around = picture[:, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].mean((1, 2))
+    assert torch.allclose(pixels[:5, half, half], around, atol=1e-6)
+    assert torch.equal(pixels[5:], torch.cat([shown.pixels[r], other.pixels[r]]))
 
 
 def test_places_at_the_edge_can_be_looked_at() -> None:
     net, picture, place = pictures()
-    normal, liveliness = net.head.normalised(net.features(picture[None]))
-    template = Template.of(net, picture, place)
+    spot = Look.spot(net, picture, place)
     corners = [(0, 0, 0), (7, 55, 55), (0, 0, 55)]
-    seen = evidence(template, template, normal[0], liveliness[0], corners)
-    assert seen.shape == (3, 6 * SMALL.groups, WINDOW, WINDOW)
-    assert bool(torch.isfinite(seen).all())
+    agreements, pixels = evidence(spot, spot, Look.at(net, picture[None]), corners)
+    assert agreements.shape == (3, 6 * SMALL.groups, WINDOW, WINDOW)
+    assert pixels.shape == (3, 15, WINDOW, WINDOW)
+    assert bool(torch.isfinite(agreements).all()) and bool(torch.isfinite(pixels).all())
 
 
 def test_without_likeness_the_rival_is_not_looked_at() -> None:
     verifier = Verifier(2)
     torch.nn.init.normal_(verifier.score.weight)
-    seen = torch.randn(1, 3, 12, WINDOW, WINDOW)
-    other = seen.clone()
-    other[:, :, 4:8] = torch.randn(1, 3, 4, WINDOW, WINDOW)
+    seen, colors = (torch.randn(1, 3, maps, WINDOW, WINDOW) for maps in (12, 15))
+    others, other_colors = seen.clone(), colors.clone()
+    others[:, :, 4:8] = torch.randn(1, 3, 4, WINDOW, WINDOW)
+    other_colors[:, :, 10:] = torch.randn(1, 3, 5, WINDOW, WINDOW)
     told = torch.zeros(1, 3)
     with torch.no_grad():
         for likeness, same in ((0.0, True), (0.5, False)):
             share = torch.tensor([likeness])
-            scores = [verifier(maps, share, told) for maps in (seen, other)]
-            assert torch.equal(*scores) == same
+            right = verifier(seen, colors, share, told)
+            for maps, pixels in ((others, colors), (seen, other_colors)):
+                assert torch.equal(verifier(maps, pixels, share, told), right) == same
 
 
 def settings(**more: object) -> VerifierSettings:
@@ -202,7 +207,7 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     shallow = NetSpec(width=8, depth=1, features=8, groups=2, turns=8, kernel=3, hidden=4)
     save_pretrained(tmp_path / "w.safetensors", Pretrained(GraspNet(shallow)))
     families = write_families(tmp_path / "families", 1)
-    with pytest.raises(InvalidValueError, match="9 cells"):
+    with pytest.raises(InvalidValueError, match="13 cells"):
         train_verifier(
             settings(), str(tmp_path / "w.safetensors"), families, None, tmp_path / "v", {}
         )
@@ -247,9 +252,10 @@ def test_a_refined_net_is_verified_by_its_own_features(verified: Path) -> None:
     assert taught.kept == "refined" and taught.verifier is pretrained.verifier
     view, seen = heightmap(taught.demonstration.observation), heightmap(table(0.45, 0.05))
     shown = place_of(view, taught.demonstration.grasp)
-    features = taught.net.features(encode(seen)[None])
+    picture = encode(seen)[None]
+    features = taught.net.features(picture)
     own = Reference.of(taught.net, view, shown).verified(
-        taught.verifier, taught.net, features, taught.net.head(features).quality[0]
+        taught.verifier, taught.net, picture, features, taught.net.head(features).quality[0]
     )
     expected = own.flatten().softmax(0).view_as(own).sum(0).detach().numpy()
     assert np.allclose(taught.predict(table(0.45, 0.05)).quality, expected, atol=1e-5)

@@ -1,0 +1,150 @@
+"""The second look at what a prediction proposes, with numpy and one graph.
+
+What ``learning.reference``, ``nets.proposals`` and ``nets.verifier`` do; a test compares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grasplearn.edge.answer import around, peaks, probability_of
+from grasplearn.edge.names import AGREEMENTS, LIKENESS, PIXELS, SCORES, TOLD
+from grasplearn.edge.runtime import Array, Bound
+
+# As in ``nets.verifier``, ``nets.proposals`` and ``learning.cases``; a test compares.
+WINDOW, REACH = 13, 1
+MOST, FAINTEST, NONE = 8, 14.0, -99.0
+
+Cell = tuple[int, int, int]
+Place = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """As ``nets.verifier.Look``, of one picture or of a spot at every turn."""
+
+    features: Array
+    liveliness: Array
+    pixels: Array
+
+    @staticmethod
+    def of(looks: list[Look]) -> Look:
+        """Returns one look of many, a turn each."""
+        parts = ("features", "liveliness", "pixels")
+        return Look(*(np.stack([getattr(look, part) for look in looks]) for part in parts))
+
+    def inner(self) -> Look:
+        """Returns the WINDOW cells in the middle."""
+        edge = (self.features.shape[-1] - WINDOW) // 2
+        inside = (..., slice(edge, edge + WINDOW), slice(edge, edge + WINDOW))
+        return Look(self.features[inside], self.liveliness[inside], self.pixels[inside])
+
+
+def pooled(pictures: Array, stride: int) -> Array:
+    """Returns the means (..., H / stride, W / stride) over cells."""
+    *lead, height, width = pictures.shape
+    cells = pictures.reshape(*lead, height // stride, stride, width // stride, stride)
+    return np.asarray(cells.mean((-3, -1)), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """As ``learning.reference.Reference``."""
+
+    shown: Look
+    rival: Look
+    likeness: float
+
+    @staticmethod
+    def of(
+        shown: Look,
+        quality: Array,
+        cell: tuple[int, int],
+        own: Array,
+        stride: int,
+        look: Callable[[Place], Look],
+    ) -> Reference:
+        """Looks at a demonstration with the weights that it was imprinted into.
+
+        Args:
+            shown: the shown spot. quality: (R, h, w), what is said of the demonstration.
+            cell: of the shown spot: its row and column. own: (h, w), 1 where the thing or its
+                surroundings are. look: at another place of the demonstration.
+        """
+        y, x = cell
+        near = quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        elsewhere = np.where(own > 0.5, -np.inf, quality)
+        best = float(elsewhere.max())
+        if not math.isfinite(best):
+            return Reference(shown, shown, 0.0)
+        rival = math.exp(min(best - float(near.max()), 0.0))
+        probability = probability_of(elsewhere)
+        u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
+        return Reference(shown, look((u, v, turn)), math.sqrt(rival))
+
+    def verified(self, verifier: Bound, seen: Look, quality: Array) -> Array:
+        """Returns quality (R, h, w) as logits after a second look at its best places."""
+        probability = probability_of(quality)
+        found = [
+            (max(around(probability, flat, 1)[3], 1e-12), np.unravel_index(flat, quality.shape))
+            for flat in peaks(quality, FAINTEST, MOST)
+        ]
+        found.sort(key=lambda one: -one[0])
+        told = np.log([share for share, _ in found])
+        cells = [(int(r), int(y), int(x)) for _, (r, y, x) in found]
+        count = len(cells)
+        verifier.inputs[AGREEMENTS][:] = verifier.inputs[PIXELS][:] = 0
+        verifier.inputs[AGREEMENTS][:count], verifier.inputs[PIXELS][:count] = self._evidence(
+            seen, cells
+        )
+        verifier.inputs[LIKENESS][...] = self.likeness
+        verifier.inputs[TOLD][:] = NONE
+        verifier.inputs[TOLD][:count] = told
+        scores = verifier.run()[SCORES][:count].astype(np.float64)
+        shifts = scores - _log_sum_exp(scores) + _log_sum_exp(told) - told
+        logits = quality.astype(np.float64)
+        logits -= _log_sum_exp(logits)
+        shift = np.zeros_like(logits)
+        # Where neighbourhoods overlap the more probable proposal's counts.
+        for (r, y, x), by in reversed(list(zip(cells, shifts, strict=True))):
+            for turn in (r - 1, r, r + 1):
+                shift[turn % len(logits), max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = by
+        return np.asarray(logits + shift, np.float64)
+
+    def _evidence(self, seen: Look, cells: list[Cell]) -> tuple[Array, Array]:
+        """As ``nets.verifier.evidence``."""
+        turns = [turn for turn, _, _ in cells]
+        groups = len(seen.liveliness)
+
+        def windows(maps: Array, reach: int) -> Array:
+            edge, side = WINDOW // 2 + reach, WINDOW + 2 * reach
+            wide = np.pad(maps, ((0, 0), (edge, edge), (edge, edge)))
+            return np.stack([wide[:, y : y + side, x : x + side] for _, y, x in cells])
+
+        around_them = windows(seen.features, REACH)
+
+        def agreement(spot: Look) -> list[Array]:
+            found = []
+            for a, b in np.ndindex(2 * REACH + 1, 2 * REACH + 1):
+                moved = around_them[:, :, a : a + WINDOW, b : b + WINDOW] * spot.features[turns]
+                found.append(moved.reshape(len(cells), groups, -1, WINDOW, WINDOW).sum(2))
+            return [found[len(found) // 2], np.maximum.reduce(found)]
+
+        agreements: list[NDArray[np.float32]] = [
+            *agreement(self.shown),
+            *agreement(self.rival),
+            windows(seen.liveliness, 0),
+            self.shown.liveliness[turns],
+        ]
+        pixels = [windows(seen.pixels, 0), self.shown.pixels[turns], self.rival.pixels[turns]]
+        return np.concatenate(agreements, 1), np.concatenate(pixels, 1)
+
+
+def _log_sum_exp(x: NDArray[np.float64]) -> float:
+    most = float(x.max())
+    return most + math.log(float(np.exp(x - most).sum()))

@@ -1,0 +1,102 @@
+"""The device's second look is the full program's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from teaching_kit import demonstration, table, tiny_weights
+
+from grasplearn.edge import device as edge_device
+from grasplearn.edge import second_look
+from grasplearn.edge.export import Export, write_export, write_support
+from grasplearn.edge.run import main
+from grasplearn.files import save_demonstration
+from grasplearn.geometry import heightmap
+from grasplearn.learning import cases
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.nets import proposals, verifier
+from grasplearn.nets.codec import encode
+from grasplearn.nets.verifier import Verifier
+from grasplearn.skill import Skill
+
+SIDE = 64
+SCENES = [table(0.45, 0.05), table(0.55, -0.08), table(0.42, -0.02)]
+
+
+@pytest.fixture(scope="module")
+def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, Teaching]:
+    """Weights whose verifier has opinions of its own, their export, a demonstration with samples,
+    and how it is taught."""
+    folder = tmp_path_factory.mktemp("second")
+    base = load_pretrained(str(tiny_weights(folder / "base.safetensors")))
+    torch.manual_seed(0)
+    made = Verifier(base.net.spec.groups)
+    for name, parameter in made.named_parameters():
+        if not name.startswith("first"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    made.scale.uniform_(0.5, 2.0)
+    file = folder / "w.safetensors"
+    save_pretrained(file, Pretrained(base.net, base.modules, verifier=made))
+    told, base = Export("static-sgm", "lars", SIDE, 1), load_pretrained(str(file))
+    write_export(folder / "export", base, str(file), told)
+    demo = folder / "demo"
+    save_demonstration(demo, demonstration())
+    teaching = replace(told.teaching(base), probe=3)
+    write_support(demo, demonstration(), base, teaching, 0)
+    return folder / "export", demo, file, teaching
+
+
+def test_the_constants_are_the_full_programs() -> None:
+    told = (verifier.WINDOW, verifier.REACH, proposals.MOST, proposals.FAINTEST, cases.NONE)
+    own = second_look
+    assert told == (own.WINDOW, own.REACH, own.MOST, own.FAINTEST, own.NONE)
+
+
+@pytest.mark.parametrize("method", ["imprint", "static-sgm"])
+def test_it_says_what_the_full_program_says(opinionated, method: str, tmp_path: Path) -> None:
+    export, _, file, teaching = opinionated
+    skill = Skill.teach(demonstration(), replace(teaching, method=method, doubt=0), weights=file)
+    skill.save(tmp_path / "skill")
+    shown = tmp_path / "skill" / "demonstration"
+    write_support(shown, demonstration(), load_pretrained(str(file)), teaching, 0)
+    device = edge_device.Device(export)
+    device.load_skill(tmp_path / "skill")
+    assert device.sight.reference is not None
+    assert device.sight.reference.likeness == pytest.approx(skill.taught._reference.likeness, 1e-3)
+    changed = 0
+    for scene in SCENES:
+        encoded = encode(heightmap(scene))
+        quality, _, verified = device.sight.maps(encoded.numpy())
+        expected = skill.taught._answer(encoded[None]).quality[0].numpy()
+        np.testing.assert_allclose(verified, expected, atol=2e-3)
+        changed += not np.allclose(verified.argmax(), quality.argmax())
+    assert changed, "the second look had no say"
+
+
+def test_taught_on_the_device_it_is_verified_likewise(opinionated) -> None:
+    export, demo, file, teaching = opinionated
+    device = edge_device.Device(export)
+    found = device.teach(demo, always=True)
+    wanted = teach(demonstration(), load_pretrained(str(file)), replace(teaching, doubt=0), 0)
+    assert (found.kept, found.missed) == (wanted.kept, pytest.approx(wanted.missed))
+    encoded = encode(heightmap(SCENES[0]))
+    expected = wanted._answer(encoded[None]).quality[0].numpy()
+    np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], expected, atol=5e-3)
+
+
+def test_without_prepared_cells_the_answer_says_that_nothing_was_verified(
+    opinionated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export, demo, _, _ = opinionated
+    bare = tmp_path / "bare"
+    save_demonstration(bare, demonstration())
+    for shown, verified in ((bare, False), (demo, True)):
+        arguments = [str(export), "--demo", str(shown), "--imprint-only", "--image", str(bare)]
+        assert main(arguments) == 0
+        assert json.loads(capsys.readouterr().out)["verified"] == verified
