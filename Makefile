@@ -33,7 +33,7 @@ weights: $(READY)
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/crowded.safetensors $(WIDE) --composed 0.6 --bf16 --workers 1 --steps 15000 --out out/wide.safetensors
-	$(BIN)/grasplearn train-verifier $(FAMILIES) --validation out/validation --weights out/wide.safetensors --cases 6000 --steps 4000 --workers 2 --out out/verified.safetensors
+	$(BIN)/grasplearn train-verifier $(FAMILIES) --validation out/validation --weights out/wide.safetensors --cases 6000 --steps 1000 --workers 2 --out out/verified.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/verified.safetensors --steps 12 --tasks 120 --out out/two-pass.safetensors
 	$(BIN)/grasplearn meta-train $(FAMILIES) --weights out/two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --out grasplearn/weights/shipped.safetensors
 

@@ -49,6 +49,8 @@ class Search:
     """Pre-trained weights: shipped, narrow or a file."""
     methods: str = ",".join(RATES)
     """Which ways of fine-tuning: names separated by commas."""
+    optimizer: str = DEFAULT.optimizer
+    """lars, sgd or adam."""
     rates: str = "5e-3,1.5e-2,4.5e-2"
     """The step sizes that each of them is tried with."""
     blocks: str = str(DEFAULT.blocks)
@@ -84,6 +86,7 @@ class Search:
                     method,
                     steps=self.steps,
                     batch=self.batch,
+                    optimizer=self.optimizer,
                     rate=float(rate),
                     blocks=float(blocks),
                     share=float(share),

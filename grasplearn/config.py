@@ -199,8 +199,8 @@ class Export(Common):
     """Where the graphs and the manifest go; a folder that is not there yet."""
     rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
     """Which teaching step: static-sgm or static-sgm-one-pass."""
-    optimizer: Annotated[str, arg(metavar="NAME")] = "lars"
-    """lars (with which the program itself teaches), sgd or adam."""
+    optimizer: OptionalName = None
+    """lars, sgd or adam; as the program itself teaches these weights by default."""
     size: OptionalCount = None
     """Pixels along the side of a teaching sample; as the program itself teaches by default."""
     batch: OptionalCount = None

@@ -15,6 +15,7 @@ from grasplearn.config_common import (
     Names,
     OptionalCount,
     OptionalFolder,
+    OptionalName,
 )
 
 
@@ -156,6 +157,10 @@ class MetaTrain(Common):
     """Channels inside a module."""
     refining_steps: OptionalCount = None
     """Note in the weights that they are to be refined in so many steps."""
+    refining_optimizer: OptionalName = None
+    """Note the optimizer: lars, sgd or adam."""
+    refining_share: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    """Note what share of the way from the imprint is kept."""
     refining_rate: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the head's step size; each method's own by default."""
     refining_rates: Annotated[str, arg(metavar="METHOD=F,...", help_behavior_hint="")] = ""

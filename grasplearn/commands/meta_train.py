@@ -44,6 +44,8 @@ def _noted(options: MetaTrain) -> dict[str, Any] | None:
     """What is to be noted of refining, if anything."""
     told: dict[str, Any] = {
         "steps": options.refining_steps,
+        "optimizer": options.refining_optimizer,
+        "share": options.refining_share,
         "rate": options.refining_rate,
         BY_METHOD: dict(map(_rate, filter(None, options.refining_rates.split(",")))) or None,
         "blocks": options.refining_blocks,

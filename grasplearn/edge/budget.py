@@ -22,9 +22,14 @@ from grasplearn.edge.memory import MemoryMeter
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.fine_tune import FineTuning, finite
-from grasplearn.learning.optimizers import Lars, Optimizer, PartOptimizer
+from grasplearn.learning.optimizers import Optimizer, PartOptimizer
 from grasplearn.learning.pretrained import Pretrained
-from grasplearn.learning.teaching import RATES, RECURRING_BATCHES, Teaching
+from grasplearn.learning.teaching import (
+    RECURRING_BATCHES,
+    Teaching,
+    optimizer_of,
+    teaching_of,
+)
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
 from grasplearn.nets.head import Target
@@ -137,8 +142,9 @@ def step_bytes(pretrained: Pretrained, method: str, batch: int, side: int) -> in
     # As many different batches as teaching has in turn, and then one that was seen before.
     turns = RECURRING_BATCHES if rule.error == "cached" else 1
     batches = list(_batches(net, batch, side, turns))
+    optimizer = optimizer_of(teaching_of(pretrained, method))
     with _NoContent():
-        return peak_of_steps(net, rule, Lars(RATES[method]), [*batches, batches[0]])
+        return peak_of_steps(net, rule, optimizer, [*batches, batches[0]])
 
 
 def _batches(net: GraspNet, batch: int, side: int, count: int) -> Iterator[Batch]:

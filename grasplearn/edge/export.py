@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from grasplearn.edge import layout, store
 from grasplearn.edge.sight_models import imprint_model, predict_model, verifier_model
 from grasplearn.edge.steps import Step, chain_models, teach_model
-from grasplearn.edge.updates import OPTIMIZERS, form_of
+from grasplearn.edge.updates import form_of
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.files import whole_folder, write_json
 from grasplearn.geometry import HEIGHTMAP_SIDE, Heightmap, heightmap
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.fine_tune import FineTuning
 from grasplearn.learning.likeness import cells_of
-from grasplearn.learning.optimizers import Lars, Optimizer
+from grasplearn.learning.optimizers import OPTIMIZERS
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import FIRST_KEY, shown_batch
 from grasplearn.learning.teaching import (
-    RATES,
     RECURRING_BATCHES,
     Teaching,
+    optimizer_of,
     support_set,
     teaching_of,
 )
@@ -52,7 +52,7 @@ class Export:
     """What is exported.
 
     Attributes:
-        method: one of RULES; optimizer: lars (the program's own), sgd or adam.
+        method: one of RULES; optimizer: lars, sgd or adam.
         size: pixels along the side of a teaching sample; batch: samples a step. None: as the
             program itself teaches.
 
@@ -61,14 +61,14 @@ class Export:
     """
 
     method: str = "static-sgm"
-    optimizer: str = "lars"
+    optimizer: str | None = None
     size: int | None = None
     batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in RULES:
             raise UnknownNameError("rule that is a forward graph", self.method, RULES)
-        if self.optimizer not in OPTIMIZERS:
+        if self.optimizer is not None and self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         if self.batch is not None and self.batch < 1:
             raise InvalidValueError(f"batch must be at least 1, got {self.batch}")
@@ -80,15 +80,11 @@ class Export:
         # Checks the side, too.
         samples = Augmentation(**{**asdict(own.augmentation), "side": side})
         batch = own.batch if self.batch is None else self.batch
-        rate = self.rule_optimizer(pretrained).rate
-        return replace(own, augmentation=samples, batch=batch, rate=rate)
-
-    def rule_optimizer(self, pretrained: Pretrained) -> Optimizer:
-        """The optimizer as the program itself would set it."""
-        if self.optimizer != "lars":
-            return OPTIMIZERS[self.optimizer]()
-        own = teaching_of(pretrained, self.method).rate
-        return Lars(RATES[self.method] if own is None else own)
+        told = replace(own, augmentation=samples, batch=batch)
+        if self.optimizer not in (None, own.optimizer):
+            # The step size that is noted is another optimizer's.
+            told = replace(told, optimizer=self.optimizer, rate=None)
+        return replace(told, rate=optimizer_of(told).rate)
 
 
 def arrays(module: Any) -> dict[str, NDArray[np.float32]]:
@@ -120,7 +116,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         teaching.augmentation.side,
         modules,
         rule.limit,
-        form_of(export.rule_optimizer(pretrained)),
+        form_of(optimizer_of(teaching)),
         teaching.blocks,
     )
 
@@ -135,7 +131,7 @@ def write_export(folder: Path, pretrained: Pretrained, name: str, export: Export
         InvalidValueError: the place is taken, or see ``step_of``.
     """
     step = step_of(pretrained, export)
-    notes = {"weights": pretrained.digest, "rule": export.method, "optimizer": export.optimizer}
+    notes = {"weights": pretrained.digest, "rule": export.method, "optimizer": step.form.name}
     with whole_folder(folder) as place:
         (place / layout.CHAIN).mkdir()
         graphs: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from grasplearn.edge.graph import Graph, Value
 from grasplearn.errors import UnknownNameError
-from grasplearn.learning.optimizers import SGD, Adam, Lars, Optimizer
+from grasplearn.learning.optimizers import OPTIMIZERS, SGD, Adam, Lars, Optimizer
 
 # Torch's own: what keeps Adam from dividing by nothing.
 ADAM_EPS = 1e-8
@@ -63,10 +63,6 @@ def form_of(optimizer: Optimizer) -> Form:
         case Adam(rate, betas):
             return Form("adam", rate, ("mean", "square"), _adam(*betas))
     raise UnknownNameError("optimizer in a graph", type(optimizer).__name__, OPTIMIZERS)
-
-
-# By the names of the command line; the step sizes are those of the optimizers' own defaults.
-OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lars": Lars, "sgd": SGD, "adam": Adam}
 
 
 def _lars(momentum: float) -> Update:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +74,10 @@ class Lars:
 
     def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
         return _Lars(groups, {"lr": self.rate, "momentum": self.momentum})
+
+
+# By name; each takes its step size.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"lars": Lars, "sgd": SGD, "adam": Adam}
 
 
 class _Lars(torch.optim.Optimizer):

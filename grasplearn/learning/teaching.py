@@ -27,7 +27,7 @@ from grasplearn.learning.fine_tune import After, FineTuning, Watch, fine_tune
 from grasplearn.learning.last_block import LastBlock
 from grasplearn.learning.likeness import likeness
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT, UNVERIFIED
-from grasplearn.learning.optimizers import Lars
+from grasplearn.learning.optimizers import OPTIMIZERS, Optimizer
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import Probe, SecondLook, shown_batch
 from grasplearn.learning.reference import Reference
@@ -53,17 +53,18 @@ __all__ = [
     "Teaching",
     "batches",
     "fine_tuning",
+    "optimizer_of",
     "teach",
     "teaching_of",
 ]
 
-# The head's step size of every method that fine-tunes; of layer-wise steps 5e-3 to 5e-2 were looked
-# at, on validation objects beside look-alikes. benchmarks/rates.py tries each method by itself.
+# The head's step size of every method that fine-tunes, in steps of ``lars``: of those 5e-3 to 5e-2
+# were looked at, on validation objects beside look-alikes. benchmarks/rates.py tries each method.
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
 # Where weights' card notes how they are to be refined, and what may be noted there; ``rates``: by
 # method, where it is not ``rate``.
 REFINING, BY_METHOD = "refining", "rates"
-NOTED = ("steps", "rate", "blocks", "doubt", BY_METHOD)
+NOTED = ("steps", "optimizer", "rate", "blocks", "share", "doubt", BY_METHOD)
 # What may be kept, beside IMPRINT and UNTAUGHT.
 REFINED = "refined"
 # A rule that remembers a sample's error must meet it again: so many batches take turns.
@@ -77,9 +78,12 @@ class Teaching:
     Attributes:
         method: one of LEARNED.
         steps: of fine-tuning; batch: samples a step.
-        rate: the head's step size; None for the method's own out of RATES. blocks: the blocks'
-            step size / the head's. What tells look-alikes apart is in the features already and
-            only has to be weighed; large steps of the blocks cost more than they brought.
+        optimizer: lars, sgd or adam. Steps of ``lars`` are shares of what is there and keep what
+            the weights know; those of ``adam`` go everywhere, which pays where they know little.
+        rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
+            blocks: the blocks' step size / the head's. What tells look-alikes apart is in the
+            features already and only has to be weighed; large steps of the blocks cost more than
+            they brought.
         share: of the way from the imprint to what fine-tuning came to, 1 for all of it. Part of it
             is to keep what the weights knew (Wortsman et al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
@@ -93,13 +97,14 @@ class Teaching:
             two are a little quicker, on a busy one they wait for each other.
 
     Raises:
-        UnknownNameError: there is no such method.
+        UnknownNameError: there is no such method, or optimizer.
         InvalidValueError: a value is out of its range.
     """
 
     method: str = "static-sgm"
     steps: int = 16
     batch: int = 4
+    optimizer: str = "lars"
     rate: float | None = None
     blocks: float = 0.02
     share: float = 0.5
@@ -113,6 +118,8 @@ class Teaching:
     def __post_init__(self) -> None:
         if self.method not in LEARNED:
             raise UnknownNameError("learned method", self.method, LEARNED)
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         for name, least in (("steps", 1), ("batch", 1), ("probe", 0), ("threads", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
@@ -298,12 +305,20 @@ def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | No
     return None if kept == UNTAUGHT or method == UNVERIFIED else pretrained.verifier
 
 
+def optimizer_of(teaching: Teaching) -> Optimizer:
+    """What refines, with its step size."""
+    rate = teaching.rate
+    if rate is None and teaching.optimizer == Teaching.optimizer:
+        rate = RATES[teaching.method]
+    make = OPTIMIZERS[teaching.optimizer]
+    return make() if rate is None else make(rate)
+
+
 def fine_tuning(teaching: Teaching, blocks: int) -> FineTuning:
     """How a net of so many blocks is refined."""
     frozen = range(blocks - 1) if teaching.method == LAST_BLOCK else ()
-    rate = RATES[teaching.method] if teaching.rate is None else teaching.rate
     return FineTuning(
-        optimizer=Lars(rate),
+        optimizer=optimizer_of(teaching),
         blocks=teaching.blocks,
         frozen=frozenset(frozen),
         measure_memory=teaching.measure_memory,

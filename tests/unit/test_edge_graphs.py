@@ -19,9 +19,9 @@ from grasplearn.edge.runtime import Bound, session
 from grasplearn.edge.sight_models import imprint_model, predict_model
 from grasplearn.edge.step_cost import Size, batch_of
 from grasplearn.edge.steps import chain_models, teach_model
-from grasplearn.edge.updates import OPTIMIZERS, form_of
+from grasplearn.edge.updates import form_of
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
-from grasplearn.learning.optimizers import SGD, Adam, Lars
+from grasplearn.learning.optimizers import OPTIMIZERS, SGD, Adam, Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.graspnet import GraspNet, NetSpec

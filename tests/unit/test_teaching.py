@@ -23,6 +23,7 @@ from grasplearn.geometry import heightmap
 from grasplearn.learning import teaching as module
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, UNTAUGHT
+from grasplearn.learning.optimizers import Adam, Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.probe import FIRST_KEY, is_found
 from grasplearn.learning.teaching import (
@@ -31,6 +32,7 @@ from grasplearn.learning.teaching import (
     REFINED,
     Taught,
     Teaching,
+    optimizer_of,
     support_set,
     teach,
     teaching_of,
@@ -332,7 +334,14 @@ def test_refined_features_are_imprinted_into_once_more(pretrained: Pretrained) -
 
 @pytest.mark.parametrize(
     "noted",
-    [{"rate": -1.0}, {"steps": "many"}, {"probe": 3}, {"rates": {"backprop": 0.0}}, {"rates": 5}],
+    [
+        {"rate": -1.0},
+        {"steps": "many"},
+        {"probe": 3},
+        {"rates": {"backprop": 0.0}},
+        {"rates": 5},
+        {"optimizer": "none"},
+    ],
 )
 def test_what_the_weights_ask_for_is_done_or_refused(
     pretrained: Pretrained, noted: dict[str, Any]
@@ -342,6 +351,10 @@ def test_what_the_weights_ask_for_is_done_or_refused(
     assert teaching_of(pretrained, "dni") == Teaching("dni")
     several = replace(pretrained, card={"refining": {"rate": 0.1, "rates": {"backprop": 0.2}}})
     assert [teaching_of(several, m).rate for m in ("backprop", "dni")] == [0.2, 0.1]
+    far = teaching_of(replace(pretrained, card={"refining": {"optimizer": "adam", "share": 1.0}}))
+    assert (far.share, optimizer_of(far)) == (1.0, Adam())
+    assert optimizer_of(Teaching("dni")) == Lars(RATES["dni"])
+    assert optimizer_of(Teaching(optimizer="adam", rate=0.01)) == Adam(0.01)
     with pytest.raises(FileFormatError, match="asks for refining that is none"):
         teaching_of(replace(pretrained, card={"refining": noted}), "backprop")
 
