@@ -79,7 +79,7 @@ class Teaching:
         method: one of LEARNED.
         steps: of fine-tuning; batch: samples a step.
         optimizer: lars, sgd or adam. Steps of ``lars`` are shares of what is there and keep what
-            the weights know; those of ``adam`` go everywhere, which pays where they know little.
+            the weights know; ``adam`` moves every weight about equally far.
         rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
             blocks: the blocks' step size / the head's. What tells look-alikes apart is in the
             features already and only has to be weighed; large steps of the blocks cost more than
