@@ -34,10 +34,7 @@ from grasplearn.learning.reference import Reference
 from grasplearn.learning.taught import Taught
 from grasplearn.learning.threads import ahead, threads
 from grasplearn.nets.chain import Batch
-from grasplearn.nets.codec import (
-    imprint,
-    place_of,
-)
+from grasplearn.nets.codec import imprint, place_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.verifier import Verifier
 from grasplearn.rules import RULES
@@ -60,6 +57,7 @@ __all__ = [
 
 # The head's step size of every method that fine-tunes, in steps of ``lars``: of those 5e-3 to 5e-2
 # were looked at, on validation objects beside look-alikes. benchmarks/rates.py tries each method.
+LARS = "lars"
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
 # Where weights' card notes how they are to be refined, and what may be noted there; ``rates``: by
 # method, where it is not ``rate``.
@@ -81,11 +79,9 @@ class Teaching:
         optimizer: lars, sgd or adam. Steps of ``lars`` are shares of what is there and keep what
             the weights know; ``adam`` moves every weight about equally far.
         rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
-            blocks: the blocks' step size / the head's. What tells look-alikes apart is in the
-            features already and only has to be weighed; large steps of the blocks cost more than
-            they brought.
-        share: of the way from the imprint to what fine-tuning came to, 1 for all of it. Part of it
-            is to keep what the weights knew (Wortsman et al., arXiv 2109.01903).
+            blocks: the blocks' / the head's. Large ones cost more than they brought.
+        share: of the way from the imprint that is kept, 1 for all; less keeps more of what the
+            weights knew (Wortsman et al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
         probe: samples, besides the demonstration, on which refined and imprinted are compared.
         doubt: share of them that the imprint must miss before anything is refined: what it already
@@ -93,18 +89,17 @@ class Teaching:
         rival: something else in the demonstration that the imprint finds at least this share as
             probable as the shown spot calls for refining as well; likewise.
         measure_memory: follow the first step's live bytes (that step takes longer).
-        threads: that torch works with. The bytes that come out depend on it; on an idle machine
-            two are a little quicker, on a busy one they wait for each other.
+        threads: that torch works with; the bytes that come out depend on it.
 
     Raises:
-        UnknownNameError: there is no such method, or optimizer.
+        UnknownNameError: there is no such method.
         InvalidValueError: a value is out of its range.
     """
 
     method: str = "static-sgm"
     steps: int = 16
     batch: int = 4
-    optimizer: str = "lars"
+    optimizer: str = LARS
     rate: float | None = None
     blocks: float = 0.02
     share: float = 0.5
@@ -119,7 +114,7 @@ class Teaching:
         if self.method not in LEARNED:
             raise UnknownNameError("learned method", self.method, LEARNED)
         if self.optimizer not in OPTIMIZERS:
-            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+            raise InvalidValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}")
         for name, least in (("steps", 1), ("batch", 1), ("probe", 0), ("threads", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
@@ -307,11 +302,9 @@ def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | No
 
 def optimizer_of(teaching: Teaching) -> Optimizer:
     """What refines, with its step size."""
-    rate = teaching.rate
-    if rate is None and teaching.optimizer == Teaching.optimizer:
-        rate = RATES[teaching.method]
-    make = OPTIMIZERS[teaching.optimizer]
-    return make() if rate is None else make(rate)
+    own = {"rate": RATES[teaching.method]} if teaching.optimizer == LARS else {}
+    told = own if teaching.rate is None else {"rate": teaching.rate}
+    return OPTIMIZERS[teaching.optimizer](**told)
 
 
 def fine_tuning(teaching: Teaching, blocks: int) -> FineTuning:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from teaching_kit import demonstration, table, tiny_weights
+from teaching_kit import SEEING, demonstration, table, tiny_weights
 
 from grasplearn.edge import device as edge_device
 from grasplearn.edge import second_look
@@ -34,7 +34,7 @@ def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
     """Weights whose verifier has opinions of its own, their export, a demonstration with samples,
     and how it is taught."""
     folder = tmp_path_factory.mktemp("second")
-    base = load_pretrained(str(tiny_weights(folder / "base.safetensors")))
+    base = load_pretrained(str(tiny_weights(folder / "base.safetensors", spec=SEEING)))
     torch.manual_seed(0)
     made = Verifier(base.net.spec.groups)
     for name, parameter in made.named_parameters():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from family_kit import write_families
-from teaching_kit import SMALL, demonstration, table, tiny_weights
+from teaching_kit import SEEING, demonstration, table, tiny_weights
 
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.geometry import heightmap
@@ -27,7 +27,7 @@ from grasplearn.nets.verifier import WINDOW, Look, Verifier, evidence
 from grasplearn.nets.weights import digest
 from grasplearn.skill import Skill
 
-STRIDE = SMALL.stride
+STRIDE = SEEING.stride
 
 
 def two_peaks() -> torch.Tensor:
@@ -66,7 +66,7 @@ def test_scores_move_the_best_place_and_probability_stays_whole() -> None:
 def pictures() -> tuple[GraspNet, torch.Tensor, Place]:
     shown = demonstration()
     view = heightmap(shown.observation)
-    return GraspNet(SMALL, 0), encode(view), place_of(view, shown.grasp)
+    return GraspNet(SEEING, 0), encode(view), place_of(view, shown.grasp)
 
 
 def test_a_template_s_own_turn_is_undone() -> None:
@@ -86,7 +86,7 @@ def test_evidence_is_the_agreement_cell_by_cell() -> None:
     seen = Look.at(net, picture[None])
     shown, other = (Look.spot(net, picture, p) for p in (place, Place(60, 60, 0)))
     r, y, x = cell = (3, round((place.v - 1.5) / 4), round((place.u - 1.5) / 4))
-    groups, half = SMALL.groups, WINDOW // 2
+    groups, half = SEEING.groups, WINDOW // 2
     agreements, pixels = (maps[0] for maps in evidence(shown, other, seen, [cell]))
     exact, near, unwanted, _, lively, own = agreements.split(groups)
     inside = (slice(y - half, y + half + 1), slice(x - half, x + half + 1))
@@ -106,7 +106,7 @@ def test_places_at_the_edge_can_be_looked_at() -> None:
     spot = Look.spot(net, picture, place)
     corners = [(0, 0, 0), (7, 55, 55), (0, 0, 55)]
     agreements, pixels = evidence(spot, spot, Look.at(net, picture[None]), corners)
-    assert agreements.shape == (3, 6 * SMALL.groups, WINDOW, WINDOW)
+    assert agreements.shape == (3, 6 * SEEING.groups, WINDOW, WINDOW)
     assert pixels.shape == (3, 15, WINDOW, WINDOW)
     assert bool(torch.isfinite(agreements).all()) and bool(torch.isfinite(pixels).all())
 
@@ -136,7 +136,7 @@ def settings(**more: object) -> VerifierSettings:
 def test_training_makes_better_choices_than_the_head(tmp_path: Path) -> None:
     families = write_families(tmp_path / "families", 16)
     validation = write_families(tmp_path / "validation", 12, seed=1)
-    weights = tiny_weights(tmp_path / "w.safetensors")
+    weights = tiny_weights(tmp_path / "w.safetensors", spec=SEEING)
     out = tmp_path / "v.safetensors"
     made = train_verifier(settings(), str(weights), families, validation, out, {"command": "x"})
     figures = made.card["verifier_training"]["validation"]
@@ -162,7 +162,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
     tmp_path: Path, phase: str, when: int
 ) -> None:
     families = write_families(tmp_path / "families", 4)
-    weights = str(tiny_weights(tmp_path / "w.safetensors"))
+    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
     run = settings(cases=6, steps=20, check_every=5)
     whole = train_verifier(run, weights, families, None, tmp_path / "a.safetensors", {})
 
@@ -192,7 +192,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
 
 def test_cases_hold_right_proposals_and_now_and_then_a_twin(tmp_path: Path) -> None:
     paths, _ = find_families(write_families(tmp_path / "families", 12))
-    net = GraspNet(SMALL, 0)
+    net = GraspNet(SEEING, 0)
     drawn = [draw_case(path, net, np.random.default_rng(i), 4) for i, path in enumerate(paths)]
     cases = [case for case in drawn if case is not None]
     assert all(bool(case.right.any(1).all()) for case in cases)
@@ -216,9 +216,9 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def verified(tmp_path: Path) -> Path:
     """Weights whose verifier has opinions of its own."""
-    base = load_pretrained(str(tiny_weights(tmp_path / "base.safetensors")))
+    base = load_pretrained(str(tiny_weights(tmp_path / "base.safetensors", spec=SEEING)))
     torch.manual_seed(0)
-    verifier = Verifier(SMALL.groups)
+    verifier = Verifier(SEEING.groups)
     torch.nn.init.normal_(verifier.score.weight, std=3.0)
     path = tmp_path / "verified.safetensors"
     save_pretrained(path, Pretrained(base.net, base.modules, verifier=verifier))
@@ -247,7 +247,7 @@ def test_what_is_taught_uses_it_and_what_is_untaught_does_not(verified: Path) ->
 
 def test_a_refined_net_is_verified_by_its_own_features(verified: Path) -> None:
     pretrained = load_pretrained(str(verified))
-    teaching = Teaching("backprop", steps=4, probe=3, doubt=0, rival=0)
+    teaching = Teaching("backprop", steps=12, probe=3, doubt=0, rival=0)
     taught = teach(demonstration(), pretrained, teaching, 0)
     assert taught.kept == "refined" and taught.verifier is pretrained.verifier
     view, seen = heightmap(taught.demonstration.observation), heightmap(table(0.45, 0.05))
@@ -279,9 +279,9 @@ def test_a_skill_from_disk_answers_the_same(verified: Path, tmp_path: Path) -> N
 def test_a_reference_needs_something_to_refer_to() -> None:
     shown = demonstration()
     view = heightmap(shown.observation)
-    net = GraspNet(SMALL, 0)
+    net = GraspNet(SEEING, 0)
     place = place_of(view, shown.grasp)
-    net.imprint(patches(encode(view), place, SMALL), 0.5)
+    net.imprint(patches(encode(view), place, SEEING), 0.5)
     assert 0 <= Reference.of(net, view, place).likeness <= 1
     with pytest.raises(InvalidValueError):
         Reference.of(net, view, Place(5.0, 5.0, 0.0))
