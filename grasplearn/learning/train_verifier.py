@@ -33,7 +33,7 @@ from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrain import deaf_to_interrupts, schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
-from grasplearn.nets.verifier import SPOTS, WINDOW, Verifier
+from grasplearn.nets.verifier import KINDS, SPOTS, WINDOW, Verifier
 from grasplearn.nets.weights import digest
 from grasplearn.pictures import read_json
 
@@ -157,6 +157,8 @@ def _cases(
         "seed": settings.seed,
         "questions": settings.questions,
         "families": len(paths),
+        # Of what is compared: cases that older code drew do not fit.
+        "evidence": [KINDS, SPOTS, WINDOW],
     }
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / SETTINGS).exists():
