@@ -8,7 +8,7 @@
 
 ``parity``: a whole teaching of the shipped weights in both, all steps, and the taught grasp in
 pictures of new scenes. ``memory``: how far a fresh process grows, a step at batch 1; the median of
-``--rounds`` processes of onnxruntime each, one of torch. ``time``: a step's median, the three in
+``--rounds`` processes of onnxruntime each, one of torch. ``time``: a step's median, all in
 turn. ``success``: five tiers, paired, in torch, onnxruntime, 8 bits, on
 validation objects. ``environment``: a fresh virtual environment with numpy and
 onnxruntime alone.
