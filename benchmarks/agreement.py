@@ -26,13 +26,8 @@ from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
 from grasplearn.learning.fine_tune import fine_tune
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import (
-    Teaching,
-    batches,
-    fine_tuning,
-    support_set,
-    teaching_of,
-)
+from grasplearn.learning.teaching import batches, support_set
+from grasplearn.learning.teaching_settings import Teaching, fine_tuning, rule_of, teaching_of
 from grasplearn.nets.codec import imprint
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
@@ -48,11 +43,10 @@ def cosines(
     view = heightmap(shown.observation)
     imprint(net, shown, view)
     support, _ = support_set(net, view, shown.grasp, teaching, seed)
-    rule, rng = pretrained.rule(teaching.method), np.random.default_rng(seed)
-    settings = replace(
-        fine_tuning(teaching, len(net.blocks)), agreement=frozenset(range(teaching.steps))
-    )
-    samples = batches(support, teaching, rule)
+    rule, rng = rule_of(teaching, pretrained), np.random.default_rng(seed)
+    assert rule is not None
+    settings = replace(fine_tuning(teaching), agreement=frozenset(range(teaching.steps)))
+    samples = batches(support, teaching)
     _, report = fine_tune(net, samples, rule, rng, settings, teaching.steps)
     return np.array([report.cosines[step] for step in range(teaching.steps)])
 

@@ -3,7 +3,7 @@
     python benchmarks/graspable.py [--workers 2] [--json-file out/graspable.json]
 
 For every object and every part that its file calls graspable, the demonstrator looks for a sturdy
-grasp (``demonstrator.sturdy_grasps``) in each stable pose, most probable first, until it has one.
+grasp (``grasp_search.sturdy_grasps``) in each stable pose, most probable first, until it has one.
 Exits with 1 if a part has none.
 """
 
@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 import tyro
 
-from grasplearn.sim.demonstrator import sturdy_grasps
+from grasplearn.sim.grasp_search import sturdy_grasps
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
 

@@ -27,7 +27,8 @@ from grasplearn.evaluate import make_lesson
 from grasplearn.learning.methods import IMPRINT, LEARNED, UNTAUGHT
 from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.learning.taught import Taught
-from grasplearn.learning.teaching import RATES, Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import RATES, Teaching
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
 from grasplearn.sim.judge import judge
@@ -55,6 +56,8 @@ class Search:
     """The step sizes that each of them is tried with."""
     blocks: str = str(DEFAULT.blocks)
     """The blocks' step size / the head's: likewise."""
+    frozen: str = str(DEFAULT.frozen)
+    """How many of the first blocks stay as they are: likewise."""
     shares: str = str(DEFAULT.share)
     """How far to go of what fine-tuning came to: likewise."""
     tiers: str = ",".join(TIERS)
@@ -80,8 +83,8 @@ class Search:
         )
         yield from (Teaching(UNTAUGHT), Teaching(IMPRINT))
         for method in self.methods.split(","):
-            tried = (self.rates, self.blocks, self.shares)
-            for rate, blocks, share in product(*(each.split(",") for each in tried)):
+            tried = (self.rates, self.blocks, self.frozen, self.shares)
+            for rate, blocks, frozen, share in product(*(each.split(",") for each in tried)):
                 yield Teaching(
                     method,
                     steps=self.steps,
@@ -89,6 +92,7 @@ class Search:
                     optimizer=self.optimizer,
                     rate=float(rate),
                     blocks=float(blocks),
+                    frozen=int(frozen),
                     share=float(share),
                     augmentation=samples,
                     doubt=0,
@@ -126,6 +130,7 @@ def row(world: World, lesson: Lesson, tier: str, taught: Taught, seen: list[Any]
         "method": taught.teaching.method,
         "rate": taught.teaching.rate,
         "blocks": taught.teaching.blocks,
+        "frozen": taught.teaching.frozen,
         "share": taught.teaching.share,
         "object": lesson.object_id,
         "tier": tier,
@@ -173,20 +178,22 @@ def main(search: Search) -> None:
         joblib.delayed(search_object)(search, name) for name in names
     )
     rows = [r for of_object in made for r in of_object]
-    cells: dict[tuple[str, float | None, float, float], list[Row]] = defaultdict(list)
+    cells: dict[tuple[str, float | None, float, int, float], list[Row]] = defaultdict(list)
     for r in rows:
-        cells[r["method"], r["rate"], r["blocks"], r["share"]].append(r)
+        cells[r["method"], r["rate"], r["blocks"], r["frozen"], r["share"]].append(r)
     print(f"{len(names)} {SPLIT} objects, {search.scenes} scenes a tier, weights {search.weights}")
     print(
-        f"{'method':24}{'rate':>8}{'blocks':>8}{'share':>8}",
+        f"{'method':24}",
+        *(f"{name:>8}" for name in ("rate", "blocks", "frozen", "share")),
         *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")),
     )
-    for (method, rate, blocks, share), some in cells.items():
+    for (method, *settings), some in cells.items():
         by_tier = [rate_of([r for r in some if r["tier"] == tier]) for tier in tiers]
         kept = sum(r["kept"] == "refined" for r in some) / len(some)
         figures = (*by_tier, sum(by_tier) / len(tiers), kept)
         print(
-            f"{method:24}{rate or '':>8}{blocks if rate else '':>8}{share if rate else '':>8}",
+            f"{method:24}",
+            *(f"{'' if settings[0] is None else told:>8}" for told in settings),
             *(f"{figure:8.3f}" for figure in figures),
         )
     if search.json_file:

@@ -20,7 +20,8 @@ from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap, room_in
 from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.learning.taught import Taught
-from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.room import Room
 from grasplearn.sim.world import World

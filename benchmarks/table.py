@@ -1,6 +1,6 @@
 """Writes a benchmark's summary into the README's table, and keeps it for the test of both.
 
-    python benchmarks/table.py [out/benchmark/v1/summary.json]
+    python benchmarks/table.py [out/benchmark/v2/summary.json]
 
 Without a file the table is made again from the summary kept in docs/benchmark/summary.json.
 """

@@ -28,10 +28,10 @@ from grasplearn.edge.memory import peak_memory
 from grasplearn.edge.step_cost import stepper
 from grasplearn.evaluate import make_lesson
 from grasplearn.geometry import heightmap
-from grasplearn.learning.last_block import LastBlock
-from grasplearn.learning.methods import LAST_BLOCK, LEARNED
+from grasplearn.learning.methods import LEARNED
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import RATES, Teaching, support_set, teach
+from grasplearn.learning.teaching import support_set, teach
+from grasplearn.learning.teaching_settings import RATES, Teaching, rule_of
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.sim.world import World
 from grasplearn.types import Demonstration
@@ -44,8 +44,8 @@ def step_bytes(
     pretrained: Pretrained, demonstration: Demonstration, teaching: Teaching
 ) -> tuple[int, int]:
     """Peak live bytes of one step of the method's rule, and of inference on the same batch."""
-    net, method = pretrained.net, teaching.method
-    rule = LastBlock() if method == LAST_BLOCK else pretrained.rule(method)
+    net, rule = pretrained.net, rule_of(teaching, pretrained)
+    assert rule is not None
     view = heightmap(demonstration.observation)
     support, _ = support_set(net, view, demonstration.grasp, teaching, 0)
     batch = support.batch(range(teaching.batch))

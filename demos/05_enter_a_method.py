@@ -1,7 +1,7 @@
 """A method for the benchmark: any function from the demonstration and a picture to a grasp.
 
 python demos/05_enter_a_method.py
-grasplearn benchmark v1 --methods demos/05_enter_a_method.py:same_colour,template --workers 2
+grasplearn benchmark v2 --methods demos/05_enter_a_method.py:same_colour,template --workers 2
 """
 
 import sys

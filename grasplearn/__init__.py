@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         pixel_grasp,
         save_demonstration,
     )
-    from grasplearn.learning.teaching import Teaching
+    from grasplearn.learning.teaching_settings import Teaching
     from grasplearn.policies import FromFunction, make_policy
     from grasplearn.sim.demonstrator import demonstrate
     from grasplearn.sim.objects import Catalogue
@@ -49,7 +49,7 @@ _LATER = {
     "Catalogue": "sim.objects",
     "FromFunction": "policies",
     "Skill": "skill",
-    "Teaching": "learning.teaching",
+    "Teaching": "learning.teaching_settings",
     "World": "sim.world",
     "demonstrate": "sim.demonstrator",
     "load_demonstration": "files",

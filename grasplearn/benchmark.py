@@ -19,7 +19,7 @@ from grasplearn.policies import CONTROLS
 from grasplearn.tiers import TIERS
 from grasplearn.trial import SCRIPTED
 
-BENCHMARKS = ("v1",)
+BENCHMARKS = ("v2",)
 # What the quick subset tries: nothing whose figures hang on the weights.
 QUICK_METHODS = (SCRIPTED, *CONTROLS)
 

@@ -65,11 +65,11 @@ class Benchmark(Common):
 
     docs/BENCHMARK.md tells how to enter a method: --methods FILE.py:FUNCTION.
 
-    Example: grasplearn benchmark v1 --quick --workers 2
+    Example: grasplearn benchmark v2 --quick --workers 2
     """
 
     name: Annotated[Positional[str], arg(metavar="NAME")]
-    """Which benchmark: v1."""
+    """Which benchmark: v2."""
     quick: bool = False
     """A subset of its scenes for a change of the code; some minutes."""
     methods: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
@@ -83,7 +83,7 @@ class Benchmark(Common):
     address: OptionalName = None
     """Of the Ray cluster; the one that is found here by default."""
     out: OptionalFolder = None
-    """Where the results go; out/benchmark/v1 by default."""
+    """Where the results go; out/benchmark/v2 by default."""
     resume: bool = False
     """Go on with a run that was broken off."""
 

@@ -167,6 +167,8 @@ class MetaTrain(Common):
     """Note the step sizes of methods that have others."""
     refining_blocks: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the blocks' step size / the head's."""
+    refining_frozen: OptionalCount = None
+    """Note how many of the first blocks stay as they are."""
     refining_doubt: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note what share of a demonstration's samples the imprint must miss to be refined."""
     check_every: Count = 25

@@ -37,7 +37,8 @@ from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.fine_tune import Report, Watch
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.taught import Prediction, Taught
-from grasplearn.learning.teaching import Look, Teaching, teach, teaching_of, verifier_of
+from grasplearn.learning.teaching import Look, teach, verifier_of
+from grasplearn.learning.teaching_settings import Teaching, teaching_of
 from grasplearn.lessons import save_lesson
 from grasplearn.library import (
     DEMONSTRATION,

@@ -9,7 +9,7 @@ from grasplearn.commands.training import card_head, logging, resumable, use_thre
 from grasplearn.config_training import MetaTrain
 from grasplearn.errors import InvalidValueError
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
-from grasplearn.learning.teaching import BY_METHOD
+from grasplearn.learning.teaching_settings import BY_METHOD
 
 
 def run(options: MetaTrain) -> None:
@@ -49,6 +49,7 @@ def _noted(options: MetaTrain) -> dict[str, Any] | None:
         "rate": options.refining_rate,
         BY_METHOD: dict(map(_rate, filter(None, options.refining_rates.split(",")))) or None,
         "blocks": options.refining_blocks,
+        "frozen": options.refining_frozen,
         "doubt": options.refining_doubt,
     }
     return {name: value for name, value in told.items() if value is not None} or None

@@ -191,7 +191,8 @@ def _memory(run: Run) -> dict[str, int]:
     if row is None or not learned or not same:
         return {}
     from grasplearn.learning.pretrained import load_pretrained
-    from grasplearn.learning.teaching import Teaching, teach
+    from grasplearn.learning.teaching import teach
+    from grasplearn.learning.teaching_settings import Teaching
 
     shown = load_demonstration(lesson_folder(run, lesson_name(row)))
     pretrained = load_pretrained(run.settings.weights)

@@ -11,7 +11,7 @@ from grasplearn.config import Teach
 from grasplearn.edge.budget import choose, parse_bytes, told_bytes
 from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import teaching_of
+from grasplearn.learning.teaching_settings import teaching_of
 from grasplearn.library import HEATMAP, check_replaceable, skill_folder
 from grasplearn.policies.learned import one_thread, weights_digest
 from grasplearn.skill import Skill

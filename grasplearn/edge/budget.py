@@ -24,17 +24,18 @@ from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.fine_tune import FineTuning, finite
 from grasplearn.learning.optimizers import Optimizer, PartOptimizer
 from grasplearn.learning.pretrained import Pretrained
-from grasplearn.learning.teaching import (
+from grasplearn.learning.teaching_settings import (
     RECURRING_BATCHES,
+    REMEMBERING,
     Teaching,
     optimizer_of,
+    rule_of,
     teaching_of,
 )
 from grasplearn.nets.chain import Batch, Chain
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
 from grasplearn.nets.head import Target
 from grasplearn.rules.base import LearningRule
-from grasplearn.rules.static_sgm import StaticSGM
 
 # The rules whose step is flat in the net's depth.
 FORMS = ("static-sgm", "static-sgm-one-pass")
@@ -90,6 +91,9 @@ class _NoContent(TorchDispatchMode):
     """Lets tensors without content be asked for a number: it is always 1, so that guards that look
     at a gradient's size find nothing to do."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self,
         func: Any,
@@ -135,16 +139,16 @@ def step_bytes(pretrained: Pretrained, method: str, batch: int, side: int) -> in
     Raises:
         InvalidValueError: the weights have no modules for the method.
     """
-    rule = pretrained.rule(method)
-    assert isinstance(rule, StaticSGM) and isinstance(rule.modules, torch.nn.Module)
+    teaching = teaching_of(pretrained, method)
     net: GraspNet = copy.deepcopy(pretrained.net).to("meta")
-    rule = replace(rule, modules=copy.deepcopy(rule.modules).to("meta"))
+    modules = {name: copy.deepcopy(m).to("meta") for name, m in pretrained.modules.items()}
+    rule = rule_of(teaching, Pretrained(net, modules))
+    assert rule is not None
     # As many different batches as teaching has in turn, and then one that was seen before.
-    turns = RECURRING_BATCHES if rule.error == "cached" else 1
+    turns = RECURRING_BATCHES if method in REMEMBERING else 1
     batches = list(_batches(net, batch, side, turns))
-    optimizer = optimizer_of(teaching_of(pretrained, method))
     with _NoContent():
-        return peak_of_steps(net, rule, optimizer, [*batches, batches[0]])
+        return peak_of_steps(net, rule, optimizer_of(teaching), [*batches, batches[0]])
 
 
 def _batches(net: GraspNet, batch: int, side: int, count: int) -> Iterator[Batch]:

@@ -53,6 +53,7 @@ class Chain:
         bind: makes a graph's name, the graph, inputs and outputs a ``Bound``.
         special: opens a block's own form of a graph, by the graph's name and the block's index,
             where it has one instead of the one that all share.
+        frozen: how many of the first blocks stay as they are.
     """
 
     def __init__(
@@ -63,13 +64,16 @@ class Chain:
         states: tuple[str, ...],
         bind: Bind = plain,
         special: Special = lambda name, index: None,
+        frozen: int = 0,
     ) -> None:
         self._blocks = len([name for name in weights if name.startswith("blocks.")]) // 2
         self._rate, self._step = np.zeros((), np.float32), np.zeros((), np.float32)
         own: dict[str, Array] = {}
+        still = tuple(f"blocks.{index}." for index in range(frozen))
         for name, weight in weights.items():
             own[name] = weight
-            own.update({f"{kind}.{name}": np.zeros_like(weight) for kind in states})
+            if not name.startswith(still):
+                own.update({f"{kind}.{name}": np.zeros_like(weight) for kind in states})
         told = {RATE: self._rate, STEP: self._step}
         head = Graphs.of(graphs, bind, self._blocks)
         shared: dict[str, ort.InferenceSession] = {}
@@ -85,7 +89,9 @@ class Chain:
             found = dict(told)
             for name in ("weight", "bias"):
                 for start in ("", *(f"{kind}." for kind in states)):
-                    found[start + name] = own[f"{start}blocks.{index}.{name}"]
+                    key = f"{start}blocks.{index}.{name}"
+                    if key in own:
+                        found[start + name] = own[key]
             begin = f"{index}."
             for name, array in modules.items():
                 if name.startswith(begin):
@@ -105,16 +111,23 @@ class Chain:
         shared[f"{FORWARD}_{STEM}"] = stem = graphs(f"{FORWARD}_{STEM}")
         picture = {value.name: tuple(value.shape) for value in stem.get_inputs()}
         self.picture = np.zeros(picture[H], np.float32)
-        self._forward, self._teach = [], []
+        # What the blocks that learn begin with, twice in a step.
+        entry = np.zeros(maps, np.float32) if frozen else self.picture
+        self._frozen: list[Bound] = []
+        self._forward: list[Bound] = []
+        self._teach: list[Bound] = []
         for index in range(self._blocks):
             kind = BLOCK if index else STEM
-            ends = {H: self._maps[(index + 1) % 2] if index else self.picture}
-            outs = {OUT: self._maps[index % 2]}
+            h = self._maps[(index + 1) % 2] if index else self.picture
+            ends = {H: entry if index == frozen else h}
+            outs = {OUT: entry if index == frozen - 1 else self._maps[index % 2]}
             bound = {**of_block(index), **ends, ERROR: self._error}
-            self._forward.append(part(f"{FORWARD}_{kind}", index, bound, outs))
-            if index < last:
+            forward = part(f"{FORWARD}_{kind}", index, bound, outs)
+            (self._frozen if index < frozen else self._forward).append(forward)
+            if frozen <= index < last:
                 self._teach.append(part(f"{TEACH}_{kind}", index, bound, outs))
-        ends = {H: self._maps[(last + 1) % 2], OUT: self._maps[last % 2], ERROR: self._error}
+        h = entry if last == frozen else self._maps[(last + 1) % 2]
+        ends = {H: h, OUT: self._maps[last % 2], ERROR: self._error}
         self._last = part(f"{TEACH}_{LAST}", last, {**of_block(last), **ends})
         turns = head.shape(JUDGE, PLACE)[0]
         self.place = np.zeros((maps[0], turns, *maps[2:]), np.float32)
@@ -140,6 +153,8 @@ class Chain:
         """
         self._rate[...], self._step[...] = rate, number
         head = self._head
+        for block in self._frozen:
+            block.run()
         if error is None:
             for block in self._forward:
                 block.run()

@@ -28,11 +28,13 @@ from grasplearn.learning.likeness import cells_of
 from grasplearn.learning.optimizers import OPTIMIZERS
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import FIRST_KEY, shown_batch
-from grasplearn.learning.teaching import (
+from grasplearn.learning.teaching import support_set
+from grasplearn.learning.teaching_settings import (
     RECURRING_BATCHES,
+    REMEMBERING,
     Teaching,
     optimizer_of,
-    support_set,
+    rule_of,
     teaching_of,
 )
 from grasplearn.nets.chain import Batch
@@ -99,7 +101,8 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         InvalidValueError: the weights have no modules for the method, or the net's head has
             weights that no graph is known for.
     """
-    rule, net = pretrained.rule(export.method), pretrained.net
+    net, teaching = pretrained.net, export.teaching(pretrained)
+    rule = rule_of(replace(teaching, frozen=0), pretrained)
     assert isinstance(rule, StaticSGM)
     shapes = {name: tuple(t.shape) for name, t in net.state_dict().items()}
     odd = {n for n in shapes if n.startswith("head.")} - {f"head.{n}" for n in layout.HEAD}
@@ -107,7 +110,6 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         raise InvalidValueError(
             f"no graph is known for {', '.join(sorted(odd))} of these weights; export others"
         )
-    teaching = export.teaching(pretrained)
     modules = tuple(arrays(module) for module in pretrained.modules[export.method])
     return Step(
         net.spec,
@@ -118,6 +120,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         rule.limit,
         form_of(optimizer_of(teaching)),
         teaching.blocks,
+        teaching.frozen,
     )
 
 
@@ -165,7 +168,7 @@ def write_export(folder: Path, pretrained: Pretrained, name: str, export: Export
 
 
 def _remembers(export: Export) -> bool:
-    return export.method == "static-sgm-one-pass"
+    return export.method in REMEMBERING
 
 
 def _models(
@@ -220,7 +223,7 @@ def write_support(
     place = folder / layout.SUPPORT
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    recurring = RECURRING_BATCHES if teaching.method == "static-sgm-one-pass" else teaching.steps
+    recurring = RECURRING_BATCHES if teaching.method in REMEMBERING else teaching.steps
     count = min(recurring, teaching.steps)
     for number in range(count):
         first = number * teaching.batch

@@ -54,6 +54,7 @@ class Step:
         modules: tensors of every block's gradient module but the last's, in order.
         limit: how many times the error's size a guess may have (``StaticSGM.limit``).
         form: of the optimizer. blocks: the blocks' step size / the head's.
+        frozen: how many of the first blocks stay as they are.
     """
 
     spec: NetSpec
@@ -64,6 +65,7 @@ class Step:
     limit: float
     form: Form
     blocks: float
+    frozen: int = 0
 
     @property
     def cells(self) -> int:
@@ -73,6 +75,11 @@ class Step:
     def maps(self) -> tuple[int, ...]:
         """Shape of a block's output."""
         return self.batch, self.spec.width, self.cells, self.cells
+
+    def learns(self, name: str) -> bool:
+        """Whether a step changes the weight of that name."""
+        part = name.split(".")
+        return name not in FIXED and not (part[0] == "blocks" and int(part[1]) < self.frozen)
 
 
 def teach_model(
@@ -92,10 +99,17 @@ def teach_model(
     last_error = g.input(ERROR, step.maps)
     writer = _Writer.of(g, step, {name: name for name in step.shapes})
     layers = writer.layers
-    error = last_error if told else writer.head(layers.features(picture), place, width)
-    to_all, most = error, writer.most(error, step.limit)
     h = picture
-    for index in range(blocks - 1):
+    for index in range(step.frozen):
+        h = layers.block(index, h)
+    error = last_error
+    if not told:
+        features = h
+        for index in range(step.frozen, blocks):
+            features = layers.block(index, features)
+        error = writer.head(features, place, width)
+    to_all, most = error, writer.most(error, step.limit)
+    for index in range(step.frozen, blocks - 1):
         out = layers.block(index, h)
         module = {
             name: g.constant(array, f"module.{index}.{name}")
@@ -117,9 +131,9 @@ def chain_models(step: Step, notes: Mapping[str, str]) -> dict[str, onnx.ModelPr
     """The same step as a chain of small graphs, by name; ``chain`` runs them one after another.
 
     All residual blocks share theirs, so that neither the graphs nor what a runtime keeps for every
-    node grows with the net's depth.
+    node grows with the net's depth. Which blocks stay as they are is the runner's to know.
     """
-    models = {}
+    step, models = replace(step, frozen=0), {}
     for name, index in ((STEM, 0), (BLOCK, 1)):
         models[f"{FORWARD}_{name}"] = _forward(step, index, notes)
         models[f"{TEACH}_{name}"] = _guessed(step, index, notes)
@@ -213,7 +227,7 @@ class _Writer:
         state = {
             f"{kind}.{told}": g.input(f"{kind}.{told}", step.shapes[name])
             for name, told in names.items()
-            if name not in FIXED
+            if step.learns(name)
             for kind in step.form.states
         }
         told = Told(g.input(RATE, ()), g.input(STEP, ()))

@@ -33,7 +33,7 @@ from grasplearn.learning.likeness import likeness
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.learning.teaching import (
+from grasplearn.learning.teaching_settings import (
     BY_METHOD,
     RECURRING_BATCHES,
     REFINING,

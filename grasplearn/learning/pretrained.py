@@ -24,6 +24,7 @@ from grasplearn.rules.base import LearningRule
 from grasplearn.rules.dni import DNI
 from grasplearn.rules.sgm import SGMs
 from grasplearn.rules.static_sgm import StaticSGM
+from grasplearn.rules.tail import Tail
 
 KIND = "pretrained"
 # Whose static modules the live ones start from.
@@ -61,8 +62,11 @@ class Pretrained:
         }
         return Pretrained(net, modules)
 
-    def rule(self, name: str) -> LearningRule:
+    def rule(self, name: str, frozen: int = 0) -> LearningRule:
         """Returns a learning rule, with these weights' modules if it uses any.
+
+        Args:
+            frozen: how many of the first blocks it leaves as they are.
 
         Raises:
             UnknownNameError: there is no such rule.
@@ -74,15 +78,15 @@ class Pretrained:
         if name == "dni" and isinstance(rule, DNI) and WARM in self.modules:
             # Static modules that go on learning, told what they are used to. (A label alone, which
             # is what cDNI is told, they misread.)
-            return replace(rule, told="exact", modules=self.modules[WARM])
-        if not isinstance(rule, StaticSGM):
-            return rule
-        if name not in self.modules:
-            raise InvalidValueError(
-                f"these weights hold no modules for {name}; make them with 'grasplearn meta-train' "
-                f"or choose another rule"
-            )
-        return StaticSGM(rule.error, self.modules[name], rule.limit)
+            rule = replace(rule, told="exact", modules=self.modules[WARM].after(frozen))
+        elif isinstance(rule, StaticSGM):
+            if name not in self.modules:
+                raise InvalidValueError(
+                    f"these weights hold no modules for {name}; make them with 'grasplearn "
+                    "meta-train' or choose another rule"
+                )
+            rule = replace(rule, modules=self.modules[name].after(frozen))
+        return Tail(rule, frozen) if frozen else rule
 
 
 def weights_folder() -> Path:

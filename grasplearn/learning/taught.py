@@ -21,7 +21,7 @@ from grasplearn.nets.verifier import Verifier
 from grasplearn.types import Demonstration, Grasp, Observation
 
 if TYPE_CHECKING:
-    from grasplearn.learning.teaching import Teaching
+    from grasplearn.learning.teaching_settings import Teaching
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,6 +167,11 @@ class Chain(nn.Module):
         assert isinstance(found, Block)
         return found
 
+    def after(self, first: int) -> Chain:
+        """Returns the chain without its first blocks, with the weights of this one; its pictures
+        are what they put out."""
+        return Chain([self.block(i) for i in range(first, len(self.blocks))], self.head)
+
     def features(self, pictures: Tensor) -> Tensor:
         """Returns the last ``h``."""
         h = pictures

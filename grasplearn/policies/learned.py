@@ -57,7 +57,8 @@ class Learned:
                 modules for the method.
             UnknownNameError, FileFormatError: see ``load_pretrained``.
         """
-        from grasplearn.learning.teaching import teach, teaching_of
+        from grasplearn.learning.teaching import teach
+        from grasplearn.learning.teaching_settings import teaching_of
         from grasplearn.policies.taught_cache import teach_once
 
         pretrained, seed = _pretrained(self.weights), int(rng.integers(2**31))

@@ -15,7 +15,8 @@ import platformdirs
 
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.taught import Taught
-from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.types import Demonstration
 
 # The longest unused are forgotten beyond this; one taught net takes about 1 MB.

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -54,17 +54,22 @@ class BlockGrad:
 
 
 class LearningRule(Protocol):
-    """A frozen dataclass; its fields are its settings.
+    """A frozen dataclass; its fields are its settings."""
 
-    Class attributes:
-        exact: its gradient equals autograd's.
-        unbiased: its gradient equals autograd's in expectation.
-        memory: how a step's peak of live bytes grows with the number of blocks.
-    """
+    @property
+    def exact(self) -> bool:
+        """Whether its gradient equals autograd's."""
+        ...
 
-    exact: ClassVar[bool]
-    unbiased: ClassVar[bool]
-    memory: ClassVar[Memory]
+    @property
+    def unbiased(self) -> bool:
+        """Whether its gradient equals autograd's in expectation."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """How a step's peak of live bytes grows with the number of blocks."""
+        ...
 
     def init(self, net: Chain, rng: np.random.Generator) -> State:
         """Returns what the rule keeps between steps; ``net`` is not changed."""

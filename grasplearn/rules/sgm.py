@@ -74,6 +74,12 @@ class SGMs(nn.Module):
             made = SGMs(channels, len(net.blocks) - 1, inner)
         return made.to(first).requires_grad_(False)
 
+    def after(self, first: int) -> SGMs:
+        """Returns the modules of the chain without its first blocks (``Chain.after``); shared."""
+        rest = SGMs(0, 0, self.inner)
+        rest.each.extend(self.each[first:])
+        return rest
+
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self.each)
 

@@ -4,59 +4,31 @@ believes only what physics confirms. It gives the demonstrations and is every ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, product
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from grasplearn.errors import DemonstrationError, SceneError, UnknownNameError
-from grasplearn.geometry import WORKSPACE_CENTER, grasp_height, heightmap, invert, transform
-from grasplearn.sim.arrange import HAND_CLEARANCE, Twin, Wish, flattened, free_grasps
-from grasplearn.sim.camera import overhead_camera, table_textures
-from grasplearn.sim.hand import approach_width
+from grasplearn.geometry import invert
+from grasplearn.sim.arrange import Twin, Wish, free_grasps
+from grasplearn.sim.grasp_search import Found, find_grasps, sturdy_grasps
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.scenes import draw_twin, sample_scene
 from grasplearn.sim.world import World
 from grasplearn.types import (
-    MAX_WIDTH,
     Array,
     Demonstration,
     Grasp,
     Lesson,
-    Light,
     Outcome,
-    PlacedObject,
     SceneSpec,
 )
 
-# Opposite faces count when their normals are within this of the closing direction.
-MAX_FACE_ANGLE = np.deg2rad(30)
-MAX_CONTACT_WIDTH = MAX_WIDTH - 0.008
-# The start of a grasp lies this near to the height of the pads' middle, m.
-MAX_HEIGHT_ERROR = 0.015
-SAMPLES = 400
-CANDIDATES = 40
-# So that a scene in which the object settled a little differently still leaves room.
-SPARE_CLEARANCE = 0.001
-# A candidate must lift the lone object with each of these errors (m, m, rad), the object itself
-# turned by the last figure (rad).
-PERTURBATIONS = (
-    (0.0, 0.0, 0.0, 0.0),
-    (0.004, 0.003, 0.10, 0.0),
-    (-0.004, -0.003, -0.10, 0.8),
-    (0.003, -0.004, 0.05, -1.3),
-    (-0.003, 0.004, -0.05, 2.5),
-)
-TRIED = 8
+# A demonstration shows a part best where that part is so much nearer than any other, m: a grasp on
+# the border of two parts does not tell which of them is meant. Several cells of a heightmap.
+CLEAR = 0.005
 SCENE_TRIES = 4
-
-
-@dataclass(frozen=True)
-class _Found:
-    part: str
-    grasp: Grasp  # with the object at its canonical place
-    T_object_grasp: Array
 
 
 def demonstrate(
@@ -72,6 +44,8 @@ def demonstrate(
     sensor: bool = True,
 ) -> Lesson:
     """Shows once how to grasp an object, in a scene of tier ``same`` or ``alike``.
+
+    Where it can be had, the grasp is clear of every other part (``CLEAR``).
 
     Args:
         world: used for trying; left without a scene.
@@ -94,10 +68,10 @@ def demonstrate(
     twin = draw_twin(model, is_colorful(model), rng) if look_alike else None
     tier = "alike" if look_alike else "same"
     for with_kin in (True, False) if kin else (False,):
-        for pose, name in ways:
+        for clear, (pose, name) in product((CLEAR, 0.0), ways):
             if with_kin and not any(kin_grasps(world, model, pose, name, k) for k in kin):
                 continue
-            for found in sturdy_grasps(world, model, pose, name, rng):
+            for found in sturdy_grasps(world, model, pose, name, rng, clear):
                 lesson = _show(world, model, pose, found, others, tier, twin, sensor, rng)
                 if lesson is not None:
                     return lesson
@@ -107,98 +81,11 @@ def demonstrate(
     )
 
 
-def find_grasps(
-    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
-) -> Iterator[_Found]:
-    """Antipodal grasps from above on a part of the lone object, drawn at random.
-
-    The height follows from a noise-free picture by the rule that policies use too. Between two of
-    them the caller may do with the world what it likes.
-    """
-    for found in lone_grasps(world, model, pose_index, part, rng):
-        yield found
-        world.reset(_alone(model, pose_index))
-
-
-def lone_grasps(
-    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
-) -> Iterator[_Found]:
-    """The same grasps for a caller that leaves the world alone meanwhile: much quicker."""
-    world.reset(_alone(model, pose_index))
-    view = heightmap(world.observe())
-    T_world_object = world.T_world_object(0)
-    surface = model.surface
-    points = transform(T_world_object, surface.points)
-    normals = surface.normals @ T_world_object[:3, :3].T
-    on_part = surface.part == model.parts.index(part)
-    sides = np.flatnonzero(on_part & (np.abs(normals[:, 2]) < np.sin(np.deg2rad(40))))
-    if not len(sides):
-        return
-    given = 0
-    for start in rng.choice(sides, size=min(SAMPLES, 4 * len(sides))):
-        inward = -normals[start, :2] / np.linalg.norm(normals[start, :2])
-        for width in _contact_widths(points, normals, points[start], inward):
-            middle = points[start, :2] + inward * width / 2
-            yaw = float(np.arctan2(inward[1], inward[0]))
-            z = grasp_height(view, middle, yaw, width + 0.006)
-            center = np.array([*middle, z])
-            if abs(points[start, 2] - z) > MAX_HEIGHT_ERROR:
-                continue
-            if model.part_at(transform(invert(T_world_object), center)) != part:
-                continue
-            grasp = Grasp(center, yaw, approach_width(width))
-            if world.clearance(grasp) < HAND_CLEARANCE + SPARE_CLEARANCE:
-                continue
-            yield _Found(part, grasp, invert(T_world_object) @ grasp.T_world_grasp)
-            given += 1
-            if given >= CANDIDATES:
-                return
-
-
-def sturdy_grasps(
-    world: World, model: ObjectModel, pose_index: int, part: str, rng: np.random.Generator
-) -> Iterator[_Found]:
-    """Those of a few grasps on a part that lift the lone object, errors and all."""
-    found = islice(find_grasps(world, model, pose_index, part, rng), TRIED)
-    return (f for f in found if _sturdy(world, model, pose_index, f))
-
-
-def _contact_widths(points: Array, normals: Array, start: Array, inward: Array) -> list[float]:
-    """Distances (m) from a side face along ``inward`` to faces that look the other way.
-
-    The nearest and the farthest that the hand can span: a wall, and the whole of a hollow thing.
-    """
-    offset = points[:, :2] - start[:2]
-    along = offset @ inward
-    across = offset @ np.array([-inward[1], inward[0]])
-    opposite = normals[:, :2] @ inward > np.cos(MAX_FACE_ANGLE)
-    near = (np.abs(across) < 0.008) & (np.abs(points[:, 2] - start[2]) < 0.012)
-    reached = along[near & opposite & (along > 0.002)]
-    if not len(reached):
-        return []
-    nearest, farthest = float(reached.min()), float(reached.max())
-    widths = [nearest] if farthest - nearest < 0.004 else [nearest, farthest]
-    return [w for w in widths if w <= MAX_CONTACT_WIDTH]
-
-
-def _sturdy(world: World, model: ObjectModel, pose_index: int, found: _Found) -> bool:
-    for dx, dy, turn, object_turn in PERTURBATIONS:
-        world.reset(_alone(model, pose_index, object_turn))
-        grasp = flattened(world.T_world_object(0) @ found.T_object_grasp, found.grasp.width)
-        if grasp is None:
-            return False
-        center = grasp.center_world + np.array([dx, dy, 0.0])
-        off = Grasp(center, grasp.yaw + turn, grasp.width)
-        if world.execute(off).outcome is not Outcome.LIFTED:
-            return False
-    return True
-
-
 def _show(
     world: World,
     model: ObjectModel,
     pose_index: int,
-    found: _Found,
+    found: Found,
     others: Sequence[ObjectModel],
     tier: str,
     twin: Twin | None,
@@ -315,23 +202,6 @@ def is_colorful(model: ObjectModel) -> bool:
     """Whether a turn of hues would show: the texture's mean chroma is above 40 of 255."""
     picture = model.texture().astype(int)
     return bool((picture.max(axis=2) - picture.min(axis=2)).mean() > 40)
-
-
-def _alone(model: ObjectModel, pose_index: int, turn: float = 0.0) -> SceneSpec:
-    pose = model.stable_poses[pose_index]
-    turned = Rotation.from_euler("z", turn) * Rotation.from_quat(pose.quaternion)
-    return SceneSpec(
-        objects=(
-            PlacedObject(
-                model.object_id, (*WORKSPACE_CENTER, pose.height), tuple(turned.as_quat())
-            ),
-        ),
-        camera=overhead_camera(),
-        light=Light(shadow=False),
-        table_texture=next(iter(table_textures())),
-        table_tint=(1.0, 1.0, 1.0),
-        sensor_seed=None,
-    )
 
 
 def _pose_order(model: ObjectModel, rng: np.random.Generator) -> list[int]:

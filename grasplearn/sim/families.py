@@ -21,7 +21,8 @@ from grasplearn.geometry import (
     project,
 )
 from grasplearn.sim.camera import table_textures
-from grasplearn.sim.demonstrator import equal_grasps, is_colorful, kin_pose, lone_grasps
+from grasplearn.sim.demonstrator import equal_grasps, is_colorful, kin_pose
+from grasplearn.sim.grasp_search import lone_grasps
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.scenes import draw_twin, sample_camera, sample_light
 from grasplearn.sim.spread import Spread, lying

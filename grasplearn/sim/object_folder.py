@@ -151,6 +151,13 @@ class ObjectModel:
         _, nearest = self.surface.tree.query(np.asarray(point_object, float))
         return self.parts[int(self.surface.part[nearest])]
 
+    def lead(self, point_object: ArrayLike, part: str) -> float:
+        """How much nearer (m) to a point, (3,) m in the object's frame, the surface of ``part`` is
+        than any other part's: below 0 where another is nearer, infinite where there is no other."""
+        distances = np.linalg.norm(self.surface.points - np.asarray(point_object, float), axis=1)
+        own = self.surface.part == self.parts.index(part)
+        return float(distances[~own].min(initial=np.inf) - distances[own].min(initial=np.inf))
+
 
 def _sample(triangles: Array, part: NDArray[np.int64]) -> Surface:
     """Evenly spaced in area, so that every part gets its share: (m, 3, 3) triangles."""

@@ -19,7 +19,8 @@ from grasplearn.errors import FileFormatError, InvalidValueError, NoGraspError
 from grasplearn.files import pixel_grasp
 from grasplearn.geometry import HEIGHTMAP_SPAN, WORKSPACE_CENTER, heightmap, project
 from grasplearn.learning.pretrained import load_pretrained, shipped_weights
-from grasplearn.learning.teaching import Progress, teaching_of
+from grasplearn.learning.teaching import Progress
+from grasplearn.learning.teaching_settings import teaching_of
 from grasplearn.library import WEIGHTS, find_skill, skill_folder
 from grasplearn.nets.codec import decode, encode, quality_map
 from grasplearn.nets.weights import load_tensors

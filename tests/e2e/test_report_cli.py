@@ -105,9 +105,9 @@ BAD = {
     "no form": ("episodes {run}", "--lerobot DIR"),
     "no such method in it": ("episodes {run} --methods random --rerun {here}/a", "no method of"),
     "no episodes": ("episodes {run} --most 0 --rerun {here}/a", "most must be at least 1"),
-    "no benchmark": ("benchmark v9", "no benchmark 'v9'", "v1"),
-    "another seed": ("benchmark v1 --seed 3", "has a seed of its own"),
-    "no method": ("benchmark v1 --methods scriptd", "did you mean 'scripted'?"),
+    "no benchmark": ("benchmark v9", "no benchmark 'v9'", "v2"),
+    "another seed": ("benchmark v2 --seed 3", "has a seed of its own"),
+    "no method": ("benchmark v2 --methods scriptd", "did you mean 'scripted'?"),
 }
 
 

@@ -19,7 +19,7 @@ from grasplearn.sim.objects import Catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTERED = ROOT / "demos" / "05_enter_a_method.py"
-# What makes v1 v1. If one of these fails, the benchmark was changed: make it v2 instead.
+# What makes v2 v2. If one of these fails, the benchmark was changed: make it v3 instead.
 HASHES = {
     False: "2727d99387523ce75b0a57b7f34e6ea2472b0321c121f0b021a41729701aeb5d",
     True: "f47c7d9e89d8e5c078e1fbcd0e17b847bf464f9ef07dfe844495f32f7dd914c0",
@@ -40,7 +40,7 @@ golden, table = benchmark_script("golden"), benchmark_script("table")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The quick benchmark's own methods and the outsider's."""
-    benchmark = read_benchmark("v1", quick=True)
+    benchmark = read_benchmark("v2", quick=True)
     methods = (*benchmark.default_methods, f"{ENTERED}:same_colour")
     out = tmp_path_factory.mktemp("quick")
     evaluate(benchmark.settings(methods, "shipped"), out, workers=2, facts=benchmark.facts)
@@ -49,12 +49,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_benchmark_never_changes(quick: bool) -> None:
-    assert read_benchmark("v1", quick).hash == HASHES[quick]
+    assert read_benchmark("v2", quick).hash == HASHES[quick]
 
 
 def test_its_objects_are_held_out_one_of_each_category() -> None:
     catalogue = Catalogue.builtin()
-    whole, quick = (read_benchmark("v1", q) for q in (False, True))
+    whole, quick = (read_benchmark("v2", q) for q in (False, True))
     assert set(quick.objects) < set(whole.objects)
     assert {catalogue.split_of(name) for name in whole.objects} == {"test"}
     categories = {catalogue.get(name).category for name in whole.objects}
@@ -116,7 +116,7 @@ def test_an_outsider_s_method_of_twenty_lines_has_its_row(run: Path) -> None:
 def test_the_readme_shows_the_kept_summary() -> None:
     readme, kept = table.README.read_text(), json.loads(table.KEPT.read_text())
     assert with_results(readme, kept) == readme, "run: make table"
-    hashes = {read_benchmark("v1", quick).hash for quick in (False, True)}
+    hashes = {read_benchmark("v2", quick).hash for quick in (False, True)}
     assert kept["settings"]["benchmark_hash"] in hashes
 
 

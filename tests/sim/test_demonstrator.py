@@ -12,7 +12,9 @@ from grasplearn.errors import DemonstrationError, FileFormatError, UnknownNameEr
 from grasplearn.geometry import grasp_height, heightmap, invert, transform, yaw_difference
 from grasplearn.lessons import PRIVATE, is_complete, load_lesson, save_lesson
 from grasplearn.policies import CONTROLS
-from grasplearn.sim.demonstrator import demonstrate, equal_grasps, find_grasps, kin_pose, replay
+from grasplearn.sim import grasp_search
+from grasplearn.sim.demonstrator import CLEAR, demonstrate, equal_grasps, kin_pose, replay
+from grasplearn.sim.grasp_search import find_grasps
 from grasplearn.sim.judge import judge, near_part
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
@@ -118,12 +120,26 @@ def test_an_unknown_part_is_refused_with_the_known_ones(world: World, catalogue:
 def test_what_cannot_be_spanned_has_no_demonstration(
     world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grasplearn.sim import demonstrator
-
-    monkeypatch.setattr(demonstrator, "MAX_CONTACT_WIDTH", 0.0005)
+    monkeypatch.setattr(grasp_search, "MAX_CONTACT_WIDTH", 0.0005)
     model = catalogue.get("hammer_00")
     with pytest.raises(DemonstrationError, match=r"hammer_00 \(.*graspable parts are: handle"):
         demonstrate(world, model, (), np.random.default_rng(0))
+
+
+def test_a_demonstration_keeps_clear_of_other_parts_where_it_can(
+    world: World, catalogue: Catalogue
+) -> None:
+    leads = {}
+    # Every part of the box is within a cell of another, at the height at which it is grasped.
+    for name in ("brush_04", "can_04", "box_04"):
+        model = catalogue.get(name)
+        for seed in range(3):
+            others = catalogue.neighbours_of(name)
+            rng = np.random.default_rng(seed)
+            lesson = demonstrate(world, model, others, rng, sensor=False)
+            leads[name, seed] = model.lead(lesson.T_object_grasp[:3, 3], lesson.part)
+    assert min(leads.values()) > 0, "each on the part that it names"
+    assert all(lead > CLEAR for (name, _), lead in leads.items() if name != "box_04"), leads
 
 
 def test_a_found_grasp_closes_on_opposite_faces(world: World, catalogue: Catalogue) -> None:

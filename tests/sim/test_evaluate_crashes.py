@@ -18,7 +18,7 @@ from teaching_kit import tiny_weights
 import grasplearn.policies.taught_cache as taught_cache
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.evaluate import AT_WORK, evaluate
-from grasplearn.learning.teaching import Teaching
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.plan import EvaluationSettings
 from grasplearn.results import RESULTS, SUMMARY, TEACHING, TIME_FIELDS, RowFile, read_rows, row_key
 from grasplearn.statistics import widest

@@ -12,7 +12,8 @@ from conftest import Lessons
 from scipy.spatial.transform import Rotation
 
 from grasplearn.geometry import invert, pose_matrix, pose_parts
-from grasplearn.sim.demonstrator import equal_grasps, find_grasps, replay
+from grasplearn.sim.demonstrator import equal_grasps, replay
+from grasplearn.sim.grasp_search import find_grasps
 from grasplearn.sim.judge import (
     MAX_POSITION_ERROR,
     MAX_YAW_ERROR,

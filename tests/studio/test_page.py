@@ -15,7 +15,7 @@ from studio_kit import Studio
 from teaching_kit import demonstration, table
 
 from grasplearn.files import save_demonstration
-from grasplearn.learning.teaching import Teaching
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.lessons import load_lesson
 from grasplearn.sim.camera import overhead_camera
 from grasplearn.skill import Skill

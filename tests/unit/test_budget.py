@@ -27,7 +27,7 @@ from grasplearn.files import save_demonstration
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching import RATES, RECURRING_BATCHES, Teaching
+from grasplearn.learning.teaching_settings import RATES, RECURRING_BATCHES, Teaching
 from grasplearn.nets.chain import Batch
 
 OWN = Teaching()

@@ -23,7 +23,8 @@ from grasplearn.edge.export import Export, write_export, write_support
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import save_demonstration
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.skill import Skill
 
 SIDE = 64

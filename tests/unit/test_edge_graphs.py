@@ -64,16 +64,17 @@ def batches(pretrained: Pretrained) -> list[Batch]:
 @pytest.mark.parametrize("method", ["static-sgm", "static-sgm-one-pass"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("form", ["whole", "chain"])
+@pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_steps_are_those_of_torch(
-    pretrained: Pretrained, method: str, name: str, form: str, tmp_path: Path
+    pretrained: Pretrained, method: str, name: str, form: str, frozen: int, tmp_path: Path
 ) -> None:
     optimizer = {"lars": Lars(0.02), "sgd": SGD(1e-3, 0.5), "adam": Adam(1e-3)}[name]
     told = Export(method, name, SIDE, SAMPLES)
     step = step_of(pretrained, told)
-    step = replace(step, form=form_of(optimizer))
+    step = replace(step, form=form_of(optimizer), frozen=frozen)
     samples, rng = batches(pretrained), np.random.default_rng(0)
     settings = FineTuning(optimizer=optimizer, blocks=step.blocks)
-    rule = pretrained.rule(method)
+    rule = pretrained.rule(method, frozen)
     tuned, report = fine_tune(pretrained.net, samples, rule, rng, settings, STEPS)
     own = {n: a.copy() for n, a in arrays(pretrained.net).items()}
     cached = method != "static-sgm"
@@ -82,7 +83,7 @@ def test_steps_are_those_of_torch(
     if form == "chain":
         opened = saved(chain_models(step, {}), tmp_path / "g")
         modules = {f"{i}.{n}": a for i, m in enumerate(step.modules) for n, a in m.items()}
-        chain = Chain(opened, own, modules, step.form.states)
+        chain = Chain(opened, own, modules, step.form.states, frozen=frozen)
     else:
         models = {"first": teach_model(step, {}, tells=True)}
         if cached:
@@ -118,6 +119,7 @@ def test_steps_are_those_of_torch(
         assert off <= 1e-4 * float(tensor.norm()), key
         # Equal because both moved alike, not because nothing moved.
         assert off <= 0.02 * moved, key
+        assert step.learns(key) or not moved, key
 
 
 def test_a_gradient_that_is_no_number_changes_nothing(pretrained, tmp_path: Path) -> None:

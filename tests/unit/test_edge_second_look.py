@@ -19,7 +19,8 @@ from grasplearn.files import save_demonstration
 from grasplearn.geometry import heightmap
 from grasplearn.learning import cases
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.nets import proposals, verifier
 from grasplearn.nets.codec import encode
 from grasplearn.nets.verifier import Verifier

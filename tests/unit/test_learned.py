@@ -18,7 +18,7 @@ from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameErr
 from grasplearn.learning import teaching
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
-from grasplearn.learning.teaching import Teaching
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.plan import METHODS
 from grasplearn.policies import CONTROLS, LEARNED, Learned, make_policy
 from grasplearn.policies.learned import LearnedGrasper, one_thread, weights_digest

@@ -74,6 +74,9 @@ def test_the_nearest_part_is_found(hammer: Path) -> None:
     model = read_object(hammer)
     assert model.part_at((-0.05, 0, 0.012)) == "handle"
     assert model.part_at((0.09, 0.05, 0)) == "head"
+    # The one is near, the other far: by how much does not depend on which is asked for.
+    assert model.lead((-0.05, 0, 0.012), "handle") > 0.05
+    assert model.lead((-0.05, 0, 0.012), "head") == -model.lead((-0.05, 0, 0.012), "handle")
     surface = model.surface
     assert surface is model.surface
     assert len(surface.points) == len(surface.normals) == len(surface.part) == 2000

@@ -22,7 +22,7 @@ import grasplearn.files
 import grasplearn.skill
 from grasplearn.errors import GraspLearnError, InvalidValueError, UnknownNameError
 from grasplearn.files import whole_folder
-from grasplearn.learning.teaching import Teaching
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.library import (
     HEATMAP,
     LONGEST_NAME,

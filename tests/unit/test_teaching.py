@@ -22,21 +22,12 @@ from grasplearn.errors import (
 from grasplearn.geometry import heightmap
 from grasplearn.learning import teaching as module
 from grasplearn.learning.augment import Augmentation, SupportSet
-from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, UNTAUGHT
+from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
 from grasplearn.learning.optimizers import Adam, Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.probe import FIRST_KEY, is_found
-from grasplearn.learning.teaching import (
-    LEARNED,
-    RATES,
-    REFINED,
-    Taught,
-    Teaching,
-    optimizer_of,
-    support_set,
-    teach,
-    teaching_of,
-)
+from grasplearn.learning.teaching import REFINED, Taught, support_set, teach
+from grasplearn.learning.teaching_settings import RATES, Teaching, optimizer_of, teaching_of
 from grasplearn.nets import codec
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.graspnet import GraspNet

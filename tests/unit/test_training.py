@@ -17,7 +17,7 @@ from grasplearn.learning.episodes import EpisodeSettings
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrain import PretrainSettings, localisation, pretrain, schedule
 from grasplearn.learning.pretrained import load_pretrained
-from grasplearn.learning.teaching import Teaching, teaching_of
+from grasplearn.learning.teaching_settings import Teaching, teaching_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.weights import digest
 from grasplearn.rules.sgm import SGMs

@@ -18,7 +18,8 @@ from grasplearn.learning.families import find_families
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.reference import Reference
-from grasplearn.learning.teaching import Teaching, teach
+from grasplearn.learning.teaching import teach
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
 from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
 from grasplearn.nets.graspnet import GraspNet, NetSpec
