@@ -67,7 +67,7 @@ def step_of(folder: Path, kind: str, threads: int) -> Callable[[], object]:
         def opened(name: str) -> Any:
             return session(folder / layout.CHAIN / f"{name}.onnx", threads)
 
-        frozen = int(manifest["teaching"]["frozen"])
+        frozen = int(manifest["frozen"])
         chain = Chain(opened, weights, modules, states, frozen=frozen)
         chain.picture[:] = rng.random(chain.picture.shape, np.float32)
         chain.width[:] = chain.place[:] = 0

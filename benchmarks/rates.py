@@ -57,7 +57,7 @@ class Search:
     blocks: str = str(DEFAULT.blocks)
     """The blocks' step size / the head's: likewise."""
     frozen: str = str(DEFAULT.frozen)
-    """How many of the first blocks stay as they are: likewise."""
+    """What share of the blocks, the first ones, stay as they are: likewise."""
     shares: str = str(DEFAULT.share)
     """How far to go of what fine-tuning came to: likewise."""
     tiers: str = ",".join(TIERS)
@@ -92,7 +92,7 @@ class Search:
                     optimizer=self.optimizer,
                     rate=float(rate),
                     blocks=float(blocks),
-                    frozen=int(frozen),
+                    frozen=float(frozen),
                     share=float(share),
                     augmentation=samples,
                     doubt=0,
@@ -178,7 +178,7 @@ def main(search: Search) -> None:
         joblib.delayed(search_object)(search, name) for name in names
     )
     rows = [r for of_object in made for r in of_object]
-    cells: dict[tuple[str, float | None, float, int, float], list[Row]] = defaultdict(list)
+    cells: dict[tuple[str, float | None, float, float, float], list[Row]] = defaultdict(list)
     for r in rows:
         cells[r["method"], r["rate"], r["blocks"], r["frozen"], r["share"]].append(r)
     print(f"{len(names)} {SPLIT} objects, {search.scenes} scenes a tier, weights {search.weights}")

@@ -155,6 +155,10 @@ class MetaTrain(Common):
     """Adam's step size for the modules."""
     inner: Count = 8
     """Channels inside a module."""
+    teaching_optimizer: Annotated[str, arg(metavar="NAME")] = "lars"
+    """What the demonstrations are taught with: lars, sgd or adam."""
+    teaching_rates: Annotated[str, arg(metavar="F,F,...")] = "0.0025,0.005,0.01"
+    """The step sizes that they are taught with, one for each."""
     refining_steps: OptionalCount = None
     """Note in the weights that they are to be refined in so many steps."""
     refining_optimizer: OptionalName = None
@@ -167,8 +171,8 @@ class MetaTrain(Common):
     """Note the step sizes of methods that have others."""
     refining_blocks: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note the blocks' step size / the head's."""
-    refining_frozen: OptionalCount = None
-    """Note how many of the first blocks stay as they are."""
+    refining_frozen: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
+    """Note what share of the blocks, the first ones, stay as they are."""
     refining_doubt: Annotated[float | None, arg(metavar="F", help_behavior_hint="")] = None
     """Note what share of a demonstration's samples the imprint must miss to be refined."""
     check_every: Count = 25

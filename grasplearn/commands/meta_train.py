@@ -20,6 +20,8 @@ def run(options: MetaTrain) -> None:
         options.batch,
         options.side,
         options.rate,
+        teaching_optimizer=options.teaching_optimizer,
+        teaching_rates=_rates(options.teaching_rates),
         inner=options.inner,
         seed=options.seed,
         check_every=options.check_every,
@@ -53,6 +55,15 @@ def _noted(options: MetaTrain) -> dict[str, Any] | None:
         "doubt": options.refining_doubt,
     }
     return {name: value for name, value in told.items() if value is not None} or None
+
+
+def _rates(told: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(rate) for rate in told.split(","))
+    except ValueError as error:
+        raise InvalidValueError(
+            f"--teaching-rates takes NUMBER,NUMBER, as in 0.001,0.002; got '{told}'"
+        ) from error
 
 
 def _rate(told: str) -> tuple[str, float]:

@@ -282,7 +282,7 @@ class Device:
             states,
             lambda name, *ends: self._bind(layout.chain_file(name), *ends),
             self._own_eight_bit,
-            int(self.manifest["teaching"]["frozen"]),
+            int(self.manifest["frozen"]),
         )
 
 

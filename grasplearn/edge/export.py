@@ -33,6 +33,7 @@ from grasplearn.learning.teaching_settings import (
     RECURRING_BATCHES,
     REMEMBERING,
     Teaching,
+    frozen_blocks,
     optimizer_of,
     rule_of,
     teaching_of,
@@ -102,7 +103,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
             weights that no graph is known for.
     """
     net, teaching = pretrained.net, export.teaching(pretrained)
-    rule = rule_of(replace(teaching, frozen=0), pretrained)
+    rule = rule_of(replace(teaching, frozen=0.0), pretrained)
     assert isinstance(rule, StaticSGM)
     shapes = {name: tuple(t.shape) for name, t in net.state_dict().items()}
     odd = {n for n in shapes if n.startswith("head.")} - {f"head.{n}" for n in layout.HEAD}
@@ -120,7 +121,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         rule.limit,
         form_of(optimizer_of(teaching)),
         teaching.blocks,
-        teaching.frozen,
+        frozen_blocks(teaching, len(net.blocks)),
     )
 
 
@@ -151,6 +152,7 @@ def write_export(folder: Path, pretrained: Pretrained, name: str, export: Export
             "spec": asdict(step.spec),
             "weights": {"name": name, "digest": pretrained.digest},
             "teaching": asdict(export.teaching(pretrained)),
+            "frozen": step.frozen,
             "optimizer": {
                 "name": step.form.name,
                 "rate": step.form.rate,

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grasplearn.errors import InvalidValueError
+from grasplearn.errors import InvalidValueError, UnknownNameError
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.checkpoints import resume, save_checkpoint
@@ -30,11 +30,12 @@ from grasplearn.learning.episodes import EpisodeSettings, draw_episode
 from grasplearn.learning.families import find_families
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.likeness import likeness
-from grasplearn.learning.optimizers import Lars
+from grasplearn.learning.optimizers import OPTIMIZERS
 from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.teaching_settings import (
     BY_METHOD,
+    LARS,
     RECURRING_BATCHES,
     REFINING,
     Teaching,
@@ -67,6 +68,7 @@ class MetaTrainSettings:
         rule: a static-SGM rule by name. tasks: demonstrations that are taught.
         steps: of teaching per task. batch: samples a step. side: of a sample, pixels.
         rate: Adam's step size for the modules, decaying on a cosine to a hundredth.
+        teaching_optimizer: the tasks' own: lars, sgd or adam.
         teaching_rates: the tasks' own step sizes are drawn from these.
         inner: channels inside a module. seed: of everything.
     """
@@ -77,6 +79,7 @@ class MetaTrainSettings:
     batch: int = 6
     side: int = 128
     rate: float = 2e-3
+    teaching_optimizer: str = LARS
     teaching_rates: tuple[float, ...] = (2.5e-3, 5e-3, 1e-2)
     inner: int = 8
     seed: int = 0
@@ -86,6 +89,10 @@ class MetaTrainSettings:
         for name in ("tasks", "steps", "batch", "inner", "check_every"):
             if getattr(self, name) < 1:
                 raise InvalidValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.teaching_optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.teaching_optimizer, OPTIMIZERS)
+        if not all(0 < rate < float("inf") for rate in self.teaching_rates):
+            raise InvalidValueError(f"step sizes must be above 0, got {self.teaching_rates}")
         made = RULES[self.rule]() if self.rule in RULES else None
         if not isinstance(made, StaticSGM):
             known = [name for name in RULES if name.startswith("static-sgm")]
@@ -93,6 +100,10 @@ class MetaTrainSettings:
 
     @property
     def static_rule(self) -> StaticSGM:
+        if self.teaching_optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.teaching_optimizer, OPTIMIZERS)
+        if not all(0 < rate < float("inf") for rate in self.teaching_rates):
+            raise InvalidValueError(f"step sizes must be above 0, got {self.teaching_rates}")
         made = RULES[self.rule]()
         assert isinstance(made, StaticSGM)
         return made
@@ -229,7 +240,14 @@ def _teach_task(
     firsts = [(step % pool) * settings.batch for step in range(settings.steps)]
     batches = (support.batch(range(first, first + settings.batch)) for first in firsts)
     rate = settings.teaching_rates[int(rng.integers(len(settings.teaching_rates)))]
-    fine_tune(learner, batches, teacher, rng, FineTuning(Lars(rate)), settings.steps)
+    fine_tune(
+        learner,
+        batches,
+        teacher,
+        rng,
+        FineTuning(OPTIMIZERS[settings.teaching_optimizer](rate)),
+        settings.steps,
+    )
 
 
 @dataclass(frozen=True)

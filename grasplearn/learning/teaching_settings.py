@@ -39,7 +39,8 @@ class Teaching:
             the weights know; ``adam`` moves every weight about equally far.
         rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
             blocks: the blocks' / the head's. Large ones cost more than they brought.
-        frozen: so many of the first blocks stay as they are; of ``last-block`` all but the last do.
+        frozen: share of the blocks, the first ones, that stay as they are, 0 for none; of
+            ``last-block`` all but the last do.
         share: of the way from the imprint that is kept, 1 for all; less keeps more of what the
             weights knew (Wortsman et al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
@@ -62,7 +63,7 @@ class Teaching:
     optimizer: str = LARS
     rate: float | None = None
     blocks: float = 0.02
-    frozen: int = 0
+    frozen: float = 0.0
     share: float = 0.5
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160, hue=0.3))
     probe: int = 23
@@ -76,8 +77,8 @@ class Teaching:
             raise UnknownNameError("learned method", self.method, LEARNED)
         if self.optimizer not in OPTIMIZERS:
             raise InvalidValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}")
-        for name in ("steps", "batch", "threads", "frozen", "probe"):
-            value, least = getattr(self, name), int(name not in ("frozen", "probe"))
+        for name, least in (("steps", 1), ("batch", 1), ("probe", 0), ("threads", 1)):
+            value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise InvalidValueError(f"{name} must be a whole number from {least} on: {value}")
         for name in ("doubt", "rival"):
@@ -86,6 +87,8 @@ class Teaching:
         for name in ("blocks", "share"):
             if not 0 < getattr(self, name) <= 1:
                 raise InvalidValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+        if not 0 <= self.frozen < 1:
+            raise InvalidValueError(f"frozen must be in [0, 1), got {self.frozen}")
         if self.rate is not None and not 0 < self.rate < float("inf"):
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
 
@@ -116,16 +119,19 @@ def rule_of(teaching: Teaching, pretrained: Pretrained) -> LearningRule | None:
     """What fine-tunes some weights, or None where nothing is.
 
     Raises:
-        InvalidValueError: the weights have no modules for the method, or no block would learn.
+        InvalidValueError: the weights have no modules for the method.
     """
     if teaching.method in (IMPRINT, UNVERIFIED, UNTAUGHT):
         return None
-    last = len(pretrained.net.blocks) - 1
+    blocks = len(pretrained.net.blocks)
     if teaching.method == LAST_BLOCK:
-        return Tail(Backprop(), last)
-    if teaching.frozen > last:
-        raise InvalidValueError(f"of {last + 1} blocks at most {last} can be frozen")
-    return pretrained.rule(teaching.method, teaching.frozen)
+        return Tail(Backprop(), blocks - 1)
+    return pretrained.rule(teaching.method, frozen_blocks(teaching, blocks))
+
+
+def frozen_blocks(teaching: Teaching, blocks: int) -> int:
+    """How many of a net's first blocks stay as they are."""
+    return int(teaching.frozen * blocks)
 
 
 def optimizer_of(teaching: Teaching) -> Optimizer:

@@ -142,6 +142,18 @@ def test_last_block_changes_the_head_and_the_last_block_alone(pretrained: Pretra
     assert not any(same(rule.part(i), start.part(i)) for i in range(len(start.blocks) + 1))
 
 
+@pytest.mark.parametrize("method", ["backprop", "static-sgm"])
+def test_the_first_blocks_stay_as_they_are_where_that_is_asked(
+    pretrained: Pretrained, method: str
+) -> None:
+    result, start = taught(pretrained, method, frozen=0.5), imprinted(pretrained)
+    kept = [same(result.net.part(i), start.part(i)) for i in range(len(start.blocks) + 1)]
+    still = len(start.blocks) // 2
+    assert still and kept == [True] * still + [False] * (len(kept) - still)
+    with pytest.raises(InvalidValueError, match="frozen"):
+        Teaching(method, frozen=1.0)
+
+
 def test_checkpointing_teaches_what_backprop_does(pretrained: Pretrained) -> None:
     a, b = (taught(pretrained, m).net for m in ("backprop", "backprop-checkpointed"))
     for (name, x), y in zip(a.named_parameters(), b.parameters(), strict=True):
