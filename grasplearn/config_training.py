@@ -155,6 +155,8 @@ class MetaTrain(Common):
     """Adam's step size for the modules."""
     inner: Count = 8
     """Channels inside a module."""
+    reach: Annotated[int, arg(metavar="N")] = 0
+    """Cells that a module looks to each side, beside the next one."""
     teaching_optimizer: Annotated[str, arg(metavar="NAME")] = "lars"
     """What the demonstrations are taught with: lars, sgd or adam."""
     teaching_rates: Annotated[str, arg(metavar="F,F,...")] = "0.0025,0.005,0.01"

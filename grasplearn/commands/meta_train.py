@@ -23,6 +23,7 @@ def run(options: MetaTrain) -> None:
         teaching_optimizer=options.teaching_optimizer,
         teaching_rates=_rates(options.teaching_rates),
         inner=options.inner,
+        reach=options.reach,
         seed=options.seed,
         check_every=options.check_every,
     )

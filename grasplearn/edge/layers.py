@@ -167,6 +167,10 @@ class Trunk:
         sensed = g.map("Tanh", g.conv(h, sense, module["sense_bias"]))
         told = g.conv(e, g.reshape(module["reduce"], (inner, channels, 1, 1)))
         gated = g.mul(told, g.add(sensed, 1.0))
+        if "spread" in module:
+            spread = module["spread"]
+            edge = spread.shape[-1] // 2
+            gated = g.add(gated, g.conv(gated, spread, padding=edge, groups=inner))
         carry = g.reshape(module["carry"], (channels, channels, 1, 1))
         gate = g.reshape(module["gate"], (channels, inner, 1, 1))
         # The second gate is 1 + what the module says.

@@ -70,7 +70,8 @@ class MetaTrainSettings:
         rate: Adam's step size for the modules, decaying on a cosine to a hundredth.
         teaching_optimizer: the tasks' own: lars, sgd or adam.
         teaching_rates: the tasks' own step sizes are drawn from these.
-        inner: channels inside a module. seed: of everything.
+        inner: channels inside a module; reach: cells that it looks to each side, beside the next.
+        seed: of everything.
     """
 
     rule: str = "static-sgm"
@@ -82,6 +83,7 @@ class MetaTrainSettings:
     teaching_optimizer: str = LARS
     teaching_rates: tuple[float, ...] = (2.5e-3, 5e-3, 1e-2)
     inner: int = 8
+    reach: int = 0
     seed: int = 0
     check_every: int = 25
 
@@ -198,9 +200,11 @@ def _first_modules(pretrained: Pretrained, settings: MetaTrainSettings) -> SGMs:
     from a worse hint."""
     others = (m for name, m in pretrained.modules.items() if name != settings.rule)
     for module in others:
-        if module.inner == settings.inner:
+        if (module.inner, module.reach) == (settings.inner, settings.reach):
             return copy.deepcopy(module)
-    return SGMs.untrained(pretrained.net, np.random.default_rng(settings.seed), settings.inner)
+    return SGMs.untrained(
+        pretrained.net, np.random.default_rng(settings.seed), settings.inner, settings.reach
+    )
 
 
 def _teach_task(

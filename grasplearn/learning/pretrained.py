@@ -57,7 +57,7 @@ class Pretrained:
             return self
         net = GraspNet(self.net.spec.deeper(times))
         modules = {
-            name: SGMs.untrained(net, np.random.default_rng(0), module.inner)
+            name: SGMs.untrained(net, np.random.default_rng(0), *module.shape)
             for name, module in self.modules.items()
         }
         return Pretrained(net, modules)
@@ -124,8 +124,9 @@ def load_pretrained(weights: str = "shipped") -> Pretrained:
     try:
         net = GraspNet(NetSpec.from_dict(card["spec"]))
         modules = {
-            name: SGMs(net.spec.width, net.spec.depth, inner)
-            for name, inner in card["modules"].items()
+            # Earlier weights tell the channels inside alone.
+            name: SGMs(net.spec.width, net.spec.depth, *([told] if type(told) is int else told))
+            for name, told in card["modules"].items()
         }
         shape = card.get("verifier")
         verifier = None if shape is None else Verifier(**shape)
@@ -164,7 +165,7 @@ def save_pretrained(path: str | Path, pretrained: Pretrained) -> None:
     card = {
         **pretrained.card,
         "spec": asdict(pretrained.net.spec),
-        "modules": {name: module.inner for name, module in pretrained.modules.items()},
+        "modules": {name: module.shape for name, module in pretrained.modules.items()},
         "verifier": None if verifier is None else verifier.shape,
     }
     save_tensors(path, KIND, tensors, card)

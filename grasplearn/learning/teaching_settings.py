@@ -63,7 +63,7 @@ class Teaching:
     optimizer: str = LARS
     rate: float | None = None
     blocks: float = 0.02
-    frozen: float = 0.0
+    frozen: float = 0.5
     share: float = 0.5
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160, hue=0.3))
     probe: int = 23

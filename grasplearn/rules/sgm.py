@@ -29,8 +29,10 @@ class SGM(nn.Module):
     Both gates are 1 + a little of what ``inner`` channels sense in h. Untrained it says e itself.
     """
 
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, channels: int, inner: int, reach: int = 0) -> None:
         super().__init__()
+        if reach:
+            self.spread = nn.Parameter(torch.zeros(inner, 1, 2 * reach + 1, 2 * reach + 1))
         self.sense = nn.Parameter(torch.randn(inner, channels) / channels)
         self.sense_bias = nn.Parameter(torch.zeros(inner))
         self.reduce = nn.Parameter(torch.randn(inner, channels) / math.sqrt(channels))
@@ -40,7 +42,11 @@ class SGM(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         sensed = torch.tanh(mix(self.sense, h) + self.sense_bias.view(-1, 1, 1))
-        g = F.conv2d(mix(self.reduce, e) * (1 + sensed), self.widen, padding=1)
+        told = mix(self.reduce, e) * (1 + sensed)
+        if (spread := getattr(self, "spread", None)) is not None:
+            far = F.conv2d(told, spread, padding=spread.shape[-1] // 2, groups=len(spread))
+            told = told + far
+        g = F.conv2d(told, self.widen, padding=1)
         if torch.is_grad_enabled():  # in meta-training a graph needs the values in between
             return (g + mix(self.carry, e)) * (1 + mix(self.gate, sensed))
         g.flatten(2).baddbmm_(self.carry.expand(len(e), -1, -1), e.flatten(2))
@@ -59,26 +65,30 @@ class SGMs(nn.Module):
         inner: channels inside each module.
     """
 
-    def __init__(self, channels: int, count: int, inner: int = 8) -> None:
+    def __init__(self, channels: int, count: int, inner: int = 8, reach: int = 0) -> None:
         super().__init__()
-        self.inner = inner
-        self.each = nn.ModuleList([SGM(channels, inner) for _ in range(count)])
+        self.inner, self.reach = inner, reach
+        self.each = nn.ModuleList([SGM(channels, inner, reach) for _ in range(count)])
 
     @staticmethod
-    def untrained(net: Chain, rng: np.random.Generator, inner: int = 8) -> SGMs:
+    def untrained(net: Chain, rng: np.random.Generator, inner: int = 8, reach: int = 0) -> SGMs:
         """Returns fresh modules for a chain whose blocks all put out as many channels."""
         first = next(net.block(0).parameters())
         channels = len(first)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
-            made = SGMs(channels, len(net.blocks) - 1, inner)
+            made = SGMs(channels, len(net.blocks) - 1, inner, reach)
         return made.to(first).requires_grad_(False)
 
     def after(self, first: int) -> SGMs:
         """Returns the modules of the chain without its first blocks (``Chain.after``); shared."""
-        rest = SGMs(0, 0, self.inner)
+        rest = SGMs(0, 0, self.inner, self.reach)
         rest.each.extend(self.each[first:])
         return rest
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.inner, self.reach
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self.each)

@@ -27,7 +27,7 @@ from grasplearn.files import save_demonstration
 from grasplearn.learning.fine_tune import FineTuning, fine_tune
 from grasplearn.learning.optimizers import Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
-from grasplearn.learning.teaching_settings import RATES, RECURRING_BATCHES, Teaching
+from grasplearn.learning.teaching_settings import RATES, RECURRING_BATCHES, Teaching, rule_of
 from grasplearn.nets.chain import Batch
 
 OWN = Teaching()
@@ -51,7 +51,7 @@ def batches(pretrained: Pretrained, size: Size, count: int) -> list[Batch]:
 def test_bytes_without_content_are_those_of_the_meter(
     pretrained: Pretrained, method: str, batch: int, side: int
 ) -> None:
-    rule, optimizer = pretrained.rule(method), Lars(RATES[method])
+    rule, optimizer = rule_of(Teaching(method), pretrained), Lars(RATES[method])
     count = 1 if method == "static-sgm" else RECURRING_BATCHES
     seen = batches(pretrained, Size(1, side, batch), count)
     # More steps than are looked at without content: what is kept no longer grows.

@@ -15,7 +15,7 @@ import torch
 from teaching_kit import demonstration, table
 
 from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
-from grasplearn.learning import teaching
+from grasplearn.learning import teaching_settings
 from grasplearn.learning.augment import Augmentation
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.teaching_settings import Teaching
@@ -28,7 +28,7 @@ from grasplearn.policies.learned import LearnedGrasper, one_thread, weights_dige
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The methods' own settings take seconds."""
     settings = partial(Teaching, steps=2, batch=2, probe=2, augmentation=Augmentation(side=96))
-    monkeypatch.setattr(teaching, "Teaching", settings)
+    monkeypatch.setattr(teaching_settings, "Teaching", settings)
 
 
 def taught(weights: Path, method: str, seed: int = 0) -> LearnedGrasper:
@@ -60,7 +60,8 @@ def test_facts_are_json_without_times_and_the_same_again(weights_file: Path, met
 def test_a_loss_that_is_not_finite_is_none_in_the_facts(
     weights_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teaching, "Teaching", partial(teaching.Teaching, steps=6, rate=1e18))
+    far = partial(Teaching, steps=6, rate=1e18, frozen=0)
+    monkeypatch.setattr(teaching_settings, "Teaching", far)
     facts = taught(weights_file, "backprop").facts
     assert facts["last_loss"] is None and facts["probe_loss"][1] is None
     assert facts["kept"] == "imprint"

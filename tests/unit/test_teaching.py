@@ -37,7 +37,15 @@ from grasplearn.rules import RULES
 from grasplearn.types import MAX_WIDTH, Demonstration, Grasp, Observation
 
 TUNED = (*RULES, LAST_BLOCK)
-QUICK = Teaching(steps=6, batch=2, probe=4, doubt=0, rate=0.01, augmentation=Augmentation(side=96))
+QUICK = Teaching(
+    steps=6,
+    batch=2,
+    probe=4,
+    doubt=0,
+    rate=0.01,
+    frozen=0,
+    augmentation=Augmentation(side=96),
+)
 
 
 @pytest.fixture(autouse=True)
