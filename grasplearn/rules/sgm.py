@@ -1,9 +1,11 @@
 """Synthetic gradient modules: small nets that guess the gradient at a block's output.
 
 They see the block's own output h and the error e at the head's input, brought to every block alike:
-``g = (M e + conv3x3((W e) * gate1(h))) * gate2(h)``. It is linear in e: no error, no gradient, and
-the gradient's scale is the error's. The trunk is residual, so e itself is already a fair guess;
-that is what an untrained module says (M is then the identity).
+``g = (M e + conv3x3(s + S s)) * gate2(h)`` with ``s = (W e) * gate1(h)``. S is a wide kernel for
+each of s's few channels: what a cell says reaches the error through all blocks that come after it,
+and each of those looks one cell farther. It is linear in e: no error, no gradient, and the
+gradient's scale is the error's. The trunk is residual, so e itself is already a fair guess; that is
+what an untrained module says (M is then the identity).
 
 Source: the idea is Static SGMs (arXiv 2009.09675); the module's form, its broadcast error and the
 carried error are ours.
@@ -27,12 +29,17 @@ class SGM(nn.Module):
     """One block's module, (B, C, h, w) and (B, C, h, w) -> (B, C, h, w).
 
     Both gates are 1 + a little of what ``inner`` channels sense in h. Untrained it says e itself.
+
+    Attributes:
+        spread: (inner, 1, 2 r + 1, 2 r + 1), S; None where the module does not look so far.
     """
+
+    spread: nn.Parameter | None
 
     def __init__(self, channels: int, inner: int, reach: int = 0) -> None:
         super().__init__()
-        if reach:
-            self.spread = nn.Parameter(torch.zeros(inner, 1, 2 * reach + 1, 2 * reach + 1))
+        side = 2 * reach + 1
+        self.spread = nn.Parameter(torch.zeros(inner, 1, side, side)) if reach else None
         self.sense = nn.Parameter(torch.randn(inner, channels) / channels)
         self.sense_bias = nn.Parameter(torch.zeros(inner))
         self.reduce = nn.Parameter(torch.randn(inner, channels) / math.sqrt(channels))
@@ -43,9 +50,9 @@ class SGM(nn.Module):
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         sensed = torch.tanh(mix(self.sense, h) + self.sense_bias.view(-1, 1, 1))
         told = mix(self.reduce, e) * (1 + sensed)
-        if (spread := getattr(self, "spread", None)) is not None:
-            far = F.conv2d(told, spread, padding=spread.shape[-1] // 2, groups=len(spread))
-            told = told + far
+        if self.spread is not None:
+            padding, groups = self.spread.shape[-1] // 2, len(self.spread)
+            told = told + F.conv2d(told, self.spread, padding=padding, groups=groups)
         g = F.conv2d(told, self.widen, padding=1)
         if torch.is_grad_enabled():  # in meta-training a graph needs the values in between
             return (g + mix(self.carry, e)) * (1 + mix(self.gate, sensed))
@@ -62,7 +69,7 @@ class SGMs(nn.Module):
     """A chain's modules: one for every block but the last, whose gradient is the error itself.
 
     Attributes:
-        inner: channels inside each module.
+        inner: channels inside each module; reach: cells it looks to each side, beside the next one.
     """
 
     def __init__(self, channels: int, count: int, inner: int = 8, reach: int = 0) -> None:
@@ -88,6 +95,7 @@ class SGMs(nn.Module):
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Inner channels and reach: what modules for a chain are made with."""
         return self.inner, self.reach
 
     def __iter__(self) -> Iterator[nn.Module]:

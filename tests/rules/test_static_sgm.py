@@ -81,9 +81,10 @@ def _size(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def test_module_is_linear_in_the_error_and_alike_with_and_without_a_graph() -> None:
+@pytest.mark.parametrize("reach", [0, 2])
+def test_module_is_linear_in_the_error_and_alike_with_and_without_a_graph(reach: int) -> None:
     torch.manual_seed(0)
-    module = SGM(8, 4).double()
+    module = SGM(8, 4, reach).double()
     for p in module.parameters():
         torch.nn.init.normal_(p)
     h, e, f = torch.randn(3, 2, 8, 5, 5).double()
@@ -92,6 +93,13 @@ def test_module_is_linear_in_the_error_and_alike_with_and_without_a_graph() -> N
         assert torch.allclose(both, 2 * module(h, e) + module(h, f))
     with torch.enable_grad():
         assert torch.allclose(module(h, 2 * e + f), both)
+    # The error at one cell is heard as far as the module looks, and no farther.
+    e = torch.zeros(1, 8, 9, 9).double()
+    e[..., 4, 4] = 1
+    with torch.no_grad():
+        heard = module(torch.randn(1, 8, 9, 9).double(), e)[0].abs().sum(0) > 0
+    rows, columns = heard.nonzero().T
+    assert (rows - 4).abs().max() == (columns - 4).abs().max() == 1 + reach
 
 
 def test_exploding_guess_is_scaled_and_a_nan_is_skipped() -> None:

@@ -37,6 +37,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Pretrained:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         made.net.head.window.mul_(torch.rand_like(made.net.head.window) + 0.5)
+        far = SGMs.untrained(made.net, np.random.default_rng(0), inner=4, reach=2)
+        made = replace(made, modules={**made.modules, "static-sgm-one-pass": far})
         for modules in made.modules.values():
             for module in modules:
                 for p in module.parameters():
