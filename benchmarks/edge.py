@@ -1,6 +1,6 @@
 """What teaching in onnxruntime is worth beside torch; each command prints a table.
 
-    python benchmarks/edge.py parity --object mug_06 --scenes 60
+    python benchmarks/edge.py parity --object mug_04 --tier alike --seed 5 --scenes 300
     python benchmarks/edge.py memory --depth 1,2,4
     python benchmarks/edge.py time --rounds 5 --threads 2
     python benchmarks/edge.py success --objects 3 --trials 2
@@ -164,9 +164,11 @@ def parity(options: argparse.Namespace) -> None:
     from grasplearn.learning.teaching import teach
     from grasplearn.plan import load_catalogue
     from grasplearn.sim.world import World
+    from grasplearn.tiers import TIERS
 
     world = World(load_catalogue(None)[0])
-    lesson = make_lesson(world, options.object, options.seed, 0, False, None)
+    twin = TIERS[options.tier].look_alike
+    lesson = make_lesson(world, options.object, options.seed, 0, twin, None)
     shown = lesson.demonstration
     pretrained = load_pretrained(options.weights)
     told = Export(options.rule)
