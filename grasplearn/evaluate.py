@@ -34,6 +34,7 @@ from grasplearn.results import (
     Key,
     RowFile,
     claimed,
+    commit,
     read_lines,
     read_rows,
     row_key,
@@ -77,6 +78,7 @@ def evaluate(
         WorkerError: Ray or its cluster is not there.
     """
     crew = crew or Crew(workers)
+    commit()
     told = asdict(settings) | {
         "weights_digest": weights_digest(settings.methods, settings.weights),
         "entered_digest": entered_digest(settings.methods),

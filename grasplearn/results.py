@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -202,8 +203,13 @@ def _outcomes(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, int]]]:
     return {m: {t: dict(c) for t, c in tiers.items()} for m, tiers in counts.items()}
 
 
+@cache
 def commit() -> str:
-    """The checkout's commit, or "" where the package is installed without one."""
+    """The checkout's commit, or "" where the package is installed without one.
+
+    As it was when this process first asked: a run of an hour asks before it begins, for the code
+    that it runs is what the checkout held then.
+    """
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
