@@ -9,9 +9,10 @@
 ``parity``: a whole teaching of the shipped weights in both, all steps, and the taught grasp in
 pictures of new scenes. ``memory``: how far a fresh process grows, a step at batch 1; the median of
 ``--rounds`` processes of onnxruntime each, one of torch. ``time``: a step's median, all in
-turn. ``success``: five tiers, paired, in torch, onnxruntime, 8 bits, on
-validation objects. ``environment``: a fresh virtual environment with numpy and
-onnxruntime alone.
+turn, beside that of torch's backprop of the same blocks. In both torch leaves the blocks alone
+that the exported step leaves alone. ``success``: five tiers, paired, in torch, onnxruntime, 8 bits,
+on validation objects. ``environment``: a fresh virtual environment with numpy and onnxruntime
+alone.
 """
 
 from __future__ import annotations
@@ -90,6 +91,14 @@ def export(options: argparse.Namespace, folder: Path, depth: int = 1, size: int 
     write_export(folder, pretrained, options.weights, told)
 
 
+def still(pretrained: Any, options: argparse.Namespace) -> int:
+    """How many of a net's first blocks teaching leaves as they are: torch's rules, too, here."""
+    from grasplearn.edge.export import Export
+    from grasplearn.learning.teaching_settings import frozen_blocks
+
+    return frozen_blocks(Export(options.rule).teaching(pretrained), len(pretrained.net.blocks))
+
+
 def memory(options: argparse.Namespace) -> None:
     import onnx
 
@@ -113,9 +122,11 @@ def memory(options: argparse.Namespace) -> None:
                 row[kind] = float(np.median(grown)) / MIB
             weights = Path(place) / "weights.safetensors"
             save_pretrained(weights, pretrained_of(options.weights, options.net))
+            frozen = still(pretrained_of(options.weights, options.net).deeper(depth), options)
             for rule in ("backprop", "backprop-checkpointed", options.rule):
                 size = Size(depth, options.size, options.batch)
-                row[f"torch {rule}"] = resident_growth(rule, str(weights), size, 0) / MIB
+                grown_by = resident_growth(rule, str(weights), size, 0, frozen)
+                row[f"torch {rule}"] = grown_by / MIB
         row["chain / predict"] = row["chain"] / row["predict"]
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -136,8 +147,11 @@ def timing(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as place:
             export(options, Path(place) / "e", depth)
             steps: dict[str, Callable[[], None]] = {}
-            for name in ("backprop", options.rule):
-                steps[name] = stepper(base.net, base.rule(name), batch, 0)
+            frozen = still(base, options)
+            told = {"backprop": frozen, "backprop of all blocks": 0, options.rule: frozen}
+            for name, first in told.items():
+                rule = base.rule(name.split()[0], first)
+                steps[name] = stepper(base.net, rule, batch, 0)
                 print(f"depth x{depth}: {name} is ready", file=sys.stderr, flush=True)
             for kind in ("chain", "whole", "fast", "predict"):
                 made = step_of(Path(place) / "e", kind, options.threads)
@@ -151,8 +165,9 @@ def timing(options: argparse.Namespace) -> None:
                 told = {name: round(taken[-1], 3) for name, taken in rounds.items()}
                 print(f"round {number + 1}: {json.dumps(told)}", file=sys.stderr, flush=True)
             seconds = {name: float(np.median(taken)) for name, taken in rounds.items()}
-        told = {name: round(value / seconds["backprop"], 3) for name, value in seconds.items()}
-        print(json.dumps({"depth": depth, "ratio": told, "seconds": seconds}), flush=True)
+        ratio = {name: round(value / seconds["backprop"], 3) for name, value in seconds.items()}
+        row = {"depth": depth, "frozen": frozen, "ratio": ratio, "seconds": seconds}
+        print(json.dumps(row), flush=True)
 
 
 def parity(options: argparse.Namespace) -> None:

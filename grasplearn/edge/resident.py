@@ -25,7 +25,8 @@ def main(told: str) -> None:
     torch.set_num_threads(1)
     size = Size(asked["depth"], asked["size"], asked["batch"])
     pretrained = load_pretrained(asked["weights"]).deeper(size.depth)
-    rule, rng = pretrained.rule(asked["rule"]), np.random.default_rng(asked["seed"])
+    rule = pretrained.rule(asked["rule"], asked["frozen"])
+    rng = np.random.default_rng(asked["seed"])
     state = rule.init(pretrained.net, rng)
     # What a first step of any kind loads (kernels, code) does not count: one of a few pixels.
     small = batch_of(pretrained.net.spec, Size(size.depth, 32, 1), 1)

@@ -214,15 +214,20 @@ def costs(
     return rows
 
 
-def resident_growth(rule: str, weights: str, size: Size, seed: int) -> int:
+def resident_growth(rule: str, weights: str, size: Size, seed: int, frozen: int = 0) -> int:
     """Returns the bytes by which a fresh process grows at most during a step.
+
+    Args:
+        frozen: how many of the first blocks stay as they are.
 
     Raises:
         GraspLearnError: the process failed.
     """
-    told = json.dumps({"rule": rule, "weights": weights, "seed": seed, **asdict(size)})
+    asked = {"rule": rule, "weights": weights, "seed": seed, "frozen": frozen, **asdict(size)}
     done = subprocess.run(
-        [sys.executable, "-m", "grasplearn.edge.resident", told], capture_output=True, text=True
+        [sys.executable, "-m", "grasplearn.edge.resident", json.dumps(asked)],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise GraspLearnError(f"measuring {rule} in a fresh process failed: {done.stderr[-300:]}")
