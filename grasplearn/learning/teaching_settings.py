@@ -39,8 +39,8 @@ class Teaching:
             the weights know; ``adam`` moves every weight about equally far.
         rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
             blocks: the blocks' / the head's. Large ones cost more than they brought.
-        frozen: share of the blocks, the first ones, that stay as they are, 0 for none; of
-            ``last-block`` all but the last do.
+        frozen: share of the blocks, the first ones, that stay as they are; of ``last-block`` all
+            but the last do. Fewer multiplications, but what they put out is kept for a second pass.
         share: of the way from the imprint that is kept, 1 for all; less keeps more of what the
             weights knew (Wortsman et al., arXiv 2109.01903).
         augmentation: how the samples differ from the demonstration.
@@ -63,7 +63,7 @@ class Teaching:
     optimizer: str = LARS
     rate: float | None = None
     blocks: float = 0.02
-    frozen: float = 0.5
+    frozen: float = 0.0
     share: float = 0.5
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(side=160, hue=0.3))
     probe: int = 23
