@@ -1,6 +1,6 @@
 """What teaching in onnxruntime is worth beside torch; each command prints a table.
 
-    python benchmarks/edge.py parity --object mug_04 --tier alike --seed 5 --scenes 300
+    python benchmarks/edge.py parity --object wrench_04 --tier alike --seed 5 --scenes 300
     python benchmarks/edge.py memory --depth 1,2,4
     python benchmarks/edge.py time --rounds 5 --threads 2
     python benchmarks/edge.py success --objects 3 --trials 2
