@@ -22,7 +22,7 @@ from grasplearn.geometry import (
 )
 from grasplearn.sim.camera import table_textures
 from grasplearn.sim.demonstrator import equal_grasps, is_colorful, kin_pose
-from grasplearn.sim.grasp_search import lone_grasps
+from grasplearn.sim.grasp_search import find_grasps
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.scenes import draw_twin, sample_camera, sample_light
 from grasplearn.sim.spread import Spread, lying
@@ -82,7 +82,9 @@ def known_grasps(world: World, model: ObjectModel, pose_index: int) -> list[Know
         world.memo[key] = [
             KnownGrasp(part, f.T_object_grasp, f.grasp.width)
             for part in model.graspable
-            for f in islice(lone_grasps(world, model, pose_index, part, rng), CANDIDATES)
+            for f in islice(
+                find_grasps(world, model, pose_index, part, rng, undisturbed=True), CANDIDATES
+            )
         ]
     return list(world.memo[key])
 

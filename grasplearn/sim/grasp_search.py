@@ -52,27 +52,17 @@ def find_grasps(
     part: str,
     rng: np.random.Generator,
     clear: float = 0.0,
+    undisturbed: bool = False,
 ) -> Iterator[Found]:
     """Antipodal grasps from above on a part of the lone object, drawn at random.
 
-    The height follows from a noise-free picture by the rule that policies use too. Between two of
-    them the caller may do with the world what it likes. ``clear``: how much nearer (m) than any
-    other part this one must be.
+    The height follows from a noise-free picture by the rule that policies use too.
+
+    Args:
+        clear: how much nearer (m) than any other part this one must be.
+        undisturbed: the caller leaves the world alone between two of them, which is much quicker;
+            otherwise it may do with the world what it likes.
     """
-    for found in lone_grasps(world, model, pose_index, part, rng, clear):
-        yield found
-        world.reset(_alone(model, pose_index))
-
-
-def lone_grasps(
-    world: World,
-    model: ObjectModel,
-    pose_index: int,
-    part: str,
-    rng: np.random.Generator,
-    clear: float = 0.0,
-) -> Iterator[Found]:
-    """The same grasps for a caller that leaves the world alone meanwhile: much quicker."""
     world.reset(_alone(model, pose_index))
     view = heightmap(world.observe())
     T_world_object = world.T_world_object(0)
@@ -99,6 +89,8 @@ def lone_grasps(
             if world.clearance(grasp) < HAND_CLEARANCE + SPARE_CLEARANCE:
                 continue
             yield Found(part, grasp, invert(T_world_object) @ grasp.T_world_grasp)
+            if not undisturbed:
+                world.reset(_alone(model, pose_index))
             given += 1
             if given >= CANDIDATES:
                 return

@@ -14,20 +14,17 @@ import torch
 from teaching_kit import CAMERA, HEIGHT, demonstration, table
 
 from grasplearn.errors import (
-    FileFormatError,
     InvalidValueError,
     NoGraspError,
-    UnknownNameError,
 )
 from grasplearn.geometry import heightmap
 from grasplearn.learning import teaching as module
 from grasplearn.learning.augment import Augmentation, SupportSet
 from grasplearn.learning.methods import IMPRINT, LAST_BLOCK, LEARNED, UNTAUGHT
-from grasplearn.learning.optimizers import Adam, Lars
 from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.learning.probe import FIRST_KEY, is_found
 from grasplearn.learning.teaching import REFINED, Taught, support_set, teach
-from grasplearn.learning.teaching_settings import RATES, Teaching, optimizer_of, teaching_of
+from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.nets import codec
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.graspnet import GraspNet
@@ -43,7 +40,6 @@ QUICK = Teaching(
     probe=4,
     doubt=0,
     rate=0.01,
-    frozen=0,
     augmentation=Augmentation(side=96),
 )
 
@@ -82,24 +78,6 @@ def shown_loss(net: GraspNet) -> float:
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return digest(a.state_dict()) == digest(b.state_dict())
-
-
-def test_methods_stand_in_the_order_of_the_tables() -> None:
-    assert LEARNED[:4] == (
-        "static-sgm",
-        "static-sgm-one-pass",
-        "backprop",
-        "backprop-checkpointed",
-    )
-    assert LEARNED[4:] == (
-        *list(RULES)[4:],
-        "last-block",
-        "imprint",
-        "imprint-unverified",
-        "untaught",
-    )
-    assert set(RULES) < set(LEARNED)
-    assert tuple(RATES) == TUNED
 
 
 # -- what is taught ----------------------------------------------------------------------------
@@ -158,8 +136,6 @@ def test_the_first_blocks_stay_as_they_are_where_that_is_asked(
     kept = [same(result.net.part(i), start.part(i)) for i in range(len(start.blocks) + 1)]
     still = len(start.blocks) // 2
     assert still and kept == [True] * still + [False] * (len(kept) - still)
-    with pytest.raises(InvalidValueError, match="frozen"):
-        Teaching(method, frozen=1.0)
 
 
 def test_checkpointing_teaches_what_backprop_does(pretrained: Pretrained) -> None:
@@ -343,33 +319,6 @@ def test_refined_features_are_imprinted_into_once_more(pretrained: Pretrained) -
     assert torch.equal(imprinted.head.width, refined.head.width)
 
 
-@pytest.mark.parametrize(
-    "noted",
-    [
-        {"rate": -1.0},
-        {"steps": "many"},
-        {"probe": 3},
-        {"rates": {"backprop": 0.0}},
-        {"rates": 5},
-        {"optimizer": "none"},
-    ],
-)
-def test_what_the_weights_ask_for_is_done_or_refused(
-    pretrained: Pretrained, noted: dict[str, Any]
-) -> None:
-    asked = replace(pretrained, card={"refining": {"steps": 3, "blocks": 0.5}})
-    assert teaching_of(asked, "backprop") == Teaching("backprop", steps=3, blocks=0.5)
-    assert teaching_of(pretrained, "dni") == Teaching("dni")
-    several = replace(pretrained, card={"refining": {"rate": 0.1, "rates": {"backprop": 0.2}}})
-    assert [teaching_of(several, m).rate for m in ("backprop", "dni")] == [0.2, 0.1]
-    far = teaching_of(replace(pretrained, card={"refining": {"optimizer": "adam", "share": 1.0}}))
-    assert (far.share, optimizer_of(far)) == (1.0, Adam())
-    assert optimizer_of(Teaching("dni")) == Lars(RATES["dni"])
-    assert optimizer_of(Teaching(optimizer="adam", rate=0.01)) == Adam(0.01)
-    with pytest.raises(FileFormatError, match="asks for refining that is none"):
-        teaching_of(replace(pretrained, card={"refining": noted}), "backprop")
-
-
 def test_a_rising_loss_is_no_warning_where_the_probe_fell(
     pretrained: Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,20 +363,6 @@ def test_an_empty_table_holds_no_grasp(pretrained: Pretrained) -> None:
 
 
 # -- what is refused ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [{"steps": 0}, {"batch": 0}, {"probe": -1}, {"rate": 0.0}, {"rate": float("nan")}],
-)
-def test_settings_out_of_range_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(InvalidValueError):
-        replace(QUICK, **bad)
-
-
-def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'backprop'"):
-        Teaching("backpropp")
 
 
 def test_weights_without_modules_are_refused(pretrained: Pretrained) -> None:
