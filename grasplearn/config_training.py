@@ -63,6 +63,8 @@ class Pretrain(Common):
     """Pixels along the side of a question's crop."""
     composed: float = 0.0
     """Share of questions that further things are laid into, look-alikes among them."""
+    kin: float = 0.0
+    """Share of episodes whose questions are all about kin of what is demonstrated."""
     augmented: float = 0.0
     """Share of episodes whose questions come from the teaching augmentation."""
     rate: float = 1e-3

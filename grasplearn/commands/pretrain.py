@@ -23,6 +23,7 @@ def run(options: Pretrain) -> None:
             options.questions,
             options.side,
             composed=options.composed,
+            kin=options.kin,
             augmented=options.augmented,
         ),
         options.turns,

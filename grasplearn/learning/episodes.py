@@ -39,6 +39,8 @@ class EpisodeSettings:
             object then is another one, in the demonstration and in the questions alike.
         composed: share of questions into which a further scene's things are laid: another
             object's, or the same one's in other colours or another size.
+        kin: share of episodes that are demonstrated on the kin of the family's object where its
+            scenes show one; all questions are then about a kin.
         augmented: share of episodes whose questions are made from the demonstration by the
             teaching augmentation instead of other scenes, where the thing can be cut out of it.
     """
@@ -48,6 +50,7 @@ class EpisodeSettings:
     mirror: float = 0.5
     hue: float = 0.5
     composed: float = 0.0
+    kin: float = 0.0
     augmented: float = 0.0
 
     def __post_init__(self) -> None:
@@ -92,6 +95,8 @@ def draw_episode(
         FileFormatError: see ``load_family``.
     """
     family = changed(load_family(path), rng, settings)
+    if settings.kin and rng.random() < settings.kin:
+        family = seen_from_kin(family)
     shown, k = choose(family, rng)
     demonstration = family.views[shown]
     u, v, yaw = demonstration.places[k][int(rng.integers(len(demonstration.places[k])))]
@@ -139,6 +144,17 @@ def choose(family: Views, rng: np.random.Generator) -> tuple[int, int]:
         if len(places) and any(len(v.places[k]) for i, v in enumerate(family.views) if i != scene)
     ]
     return options[int(rng.integers(len(options)))]
+
+
+def seen_from_kin(family: Views) -> Views:
+    """Returns the family with its kin's scene as the plain one; as it is if none can be shown."""
+    for number, view in enumerate(family.views):
+        if view.tier == "kin" and any(len(places) for places in view.places):
+            others = family.views[:number] + family.views[number + 1 :]
+            return replace(
+                family, views=(view, *(replace(w, tier="kin") for w in others)), plain=1
+            )
+    return family
 
 
 def strangers_of(

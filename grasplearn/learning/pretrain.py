@@ -13,10 +13,10 @@ import math
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -123,10 +123,10 @@ def pretrain(
         num_workers=settings.workers,
         worker_init_fn=deaf_to_interrupts,
     )
-    for step, episodes in zip(range(done, settings.steps), drawn, strict=True):
+    for step, some in zip(range(done, settings.steps), drawn, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, settings.steps)
-        losses.append(_step(loss_of, optimizer, episodes, settings))
+        losses.append(_step(loss_of, optimizer, some, settings))
         progress("steps", step + 1, settings.steps)
         last = step + 1 == settings.steps
         if team.leads and (last or (step + 1) % settings.check_every == 0):
@@ -156,8 +156,9 @@ class _EpisodeLoss(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, patches: Tensor, width: float, pictures: Tensor, target: Target) -> Tensor:
-        return self.net.episode_loss(patches, width, Batch(pictures, target))
+    def forward(self, drawn: Drawn) -> Tensor:
+        batch = Batch(drawn.pictures, Target(drawn.place, drawn.width))
+        return self.net.episode_loss(drawn.patches, drawn.widths, batch, drawn.questions)
 
 
 def schedule(step: int, steps: int) -> float:
@@ -167,20 +168,50 @@ def schedule(step: int, steps: int) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-class _Episodes(Dataset[list[Episode]]):
+class Drawn(NamedTuple):
+    """Some episodes as few tensors, which are all that goes from one process to another; see
+    ``GraspNet.episode_loss``."""
+
+    patches: Tensor
+    widths: Tensor
+    pictures: Tensor
+    place: Tensor
+    width: Tensor
+    questions: tuple[int, ...]
+
+    @staticmethod
+    def of(episodes: Sequence[Episode]) -> Drawn:
+        targets = [e.batch.target for e in episodes]
+        return Drawn(
+            torch.stack([e.patches for e in episodes]),
+            torch.tensor([e.width for e in episodes], dtype=torch.float32),
+            torch.cat([e.batch.pictures for e in episodes]),
+            torch.cat([target.place for target in targets]),
+            torch.cat([target.width for target in targets]),
+            tuple(len(e.batch.pictures) for e in episodes),
+        )
+
+    def to(self, device: str) -> Drawn:
+        moved = [part.to(device, non_blocking=True) for part in self[:-1]]
+        return Drawn(*moved, self.questions)
+
+
+class _Episodes(Dataset[Drawn]):
     """The episodes of every step."""
 
     def __init__(self, paths: list[Path], settings: PretrainSettings, team: Team) -> None:
         self.paths, self.settings, self.team = paths, settings, team
         self.spec = replace(settings.spec, turns=settings.turns)
 
-    def __getitem__(self, step: int) -> list[Episode]:
+    def __getitem__(self, step: int) -> Drawn:
         rng = np.random.default_rng([self.settings.seed, step, *self.team.number])
         chosen = rng.choice(len(self.paths), self.settings.batch)
-        return [
-            draw_episode(self.paths[i], self.spec, rng, self.settings.episodes, self.paths)
-            for i in chosen
-        ]
+        return Drawn.of(
+            [
+                draw_episode(self.paths[i], self.spec, rng, self.settings.episodes, self.paths)
+                for i in chosen
+            ]
+        )
 
 
 def deaf_to_interrupts(worker: int) -> None:
@@ -201,22 +232,17 @@ def _trained(net: GraspNet) -> list[Tensor]:
 def _step(
     loss_of: nn.Module,
     optimizer: torch.optim.Optimizer,
-    episodes: list[Episode],
+    drawn: Drawn,
     settings: PretrainSettings,
 ) -> float:
     optimizer.zero_grad()
-    total = 0.0
-    for episode in episodes:
-        batch = episode.batch.to(settings.device)
-        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
-            patches = episode.patches.to(settings.device)
-            loss = loss_of(patches, episode.width, batch.pictures, batch.target)
-        (loss / settings.batch).backward()
-        total += float(loss.detach()) / settings.batch
+    with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
+        loss = loss_of(drawn.to(settings.device))
+    loss.backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
     optimizer.step()
-    return total
+    return float(loss.detach())
 
 
 @torch.no_grad()

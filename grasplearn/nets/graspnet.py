@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.func import functional_call
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.blocks import Residual, Stem
 from grasplearn.nets.chain import Batch, Chain
-from grasplearn.nets.head import ImprintedHead, Maps, maps_loss
+from grasplearn.nets.head import ImprintedHead, Maps, Target, maps_loss
 
 # Red, green, blue, height, known.
 CHANNELS = 5
@@ -111,15 +112,29 @@ class GraspNet(Chain):
         self.head.width.fill_(width)
         return features
 
-    def episode_loss(self, patches: Tensor, width: float, batch: Batch) -> Tensor:
-        """Returns the loss () of a batch after imprinting a demonstration, for pre-training.
+    def episode_loss(
+        self, patches: Tensor, widths: Tensor, batch: Batch, questions: Sequence[int]
+    ) -> Tensor:
+        """Returns the mean loss () of episodes, each after its own imprint, for pre-training.
 
         The net's own kernels are neither read nor changed; autograd looks through the imprint.
+
+        Args:
+            patches: (E, turns, 5, S, S), widths: (E,), of the demonstrations, as ``imprint`` takes
+                them. batch: the questions of all episodes; questions: how many each has.
         """
-        kernels = self.head.kernels_of(self.features(patches))
-        own = {"kernels": kernels, "width": kernels.new_full((1,), width)}
-        maps = functional_call(self.head, own, (self.features(batch.pictures),))
-        return maps_loss(maps, batch.target)
+        shown = self.features(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
+        asked = self.features(batch.pictures).split(list(questions))
+        places = batch.target.place.split(list(questions))
+        openings = batch.target.width.split(list(questions))
+        losses = []
+        for one, width, h, place, opening in zip(
+            shown, widths, asked, places, openings, strict=True
+        ):
+            own = {"kernels": self.head.kernels_of(one), "width": width.view(1)}
+            maps = functional_call(self.head, own, (h,))
+            losses.append(maps_loss(maps, Target(place, opening)))
+        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def predict(self, pictures: Tensor) -> Maps:

@@ -16,6 +16,7 @@ from sim_assets.generator.catalogue import (
     LICENCE,
     Member,
     further_members,
+    invented_members,
     members,
     write_manifest,
 )
@@ -57,12 +58,17 @@ def main() -> None:
         "--further", type=int, default=0, metavar="N",
         help="instead of the catalogue: N more members of every category that training sees",
     )  # fmt: skip
+    parser.add_argument(
+        "--invented", type=int, nargs=2, default=(0, 0), metavar=("N", "M"),
+        help="instead of the catalogue: N categories that nobody has a word for, of M members",
+    )  # fmt: skip
     options = parser.parse_args()
-    if options.further and options.out == here:
-        parser.error("--further needs an --out of its own, outside the catalogue")
+    for_training = further_members(options.further) + invented_members(*options.invented)
+    if for_training and options.out == here:
+        parser.error("--further and --invented need an --out of their own, outside the catalogue")
 
     objects = options.out / "objects"
-    all_of_them = further_members(options.further) if options.further else members()
+    all_of_them = for_training or members()
     wanted = [m for m in all_of_them if options.only in (None, m.category)]
     for member in wanted:
         print(member.object_id, flush=True)
@@ -72,7 +78,7 @@ def main() -> None:
         for folder in sorted(objects.iterdir()):
             if folder.name not in known:
                 shutil.rmtree(folder)
-        if not options.further:
+        if not for_training:
             write_tables(options.out / "tables")
     write_manifest(options.out, all_of_them)
 

@@ -12,6 +12,7 @@ import numpy as np
 import tomli_w
 
 from sim_assets.generator import food, hand_tools, kitchen, things, toys, vessels, workshop
+from sim_assets.generator.inventions import NAME, invented
 from sim_assets.generator.solid import Solid
 
 VERSION = 1
@@ -45,7 +46,7 @@ class Member:
     def build(self) -> Solid:
         """Its own random numbers: a new category or member never changes another."""
         seed = [zlib.crc32(self.category.encode()), self.number]
-        return CATEGORIES[self.category](np.random.default_rng(seed))
+        return _builder(self.category)(np.random.default_rng(seed))
 
 
 def members() -> list[Member]:
@@ -68,6 +69,21 @@ def further_members(count: int) -> list[Member]:
         if "train" in _splits(category)
         for number in range(count)
     ]
+
+
+def invented_members(categories: int, count: int) -> list[Member]:
+    """``count`` members of each of so many invented categories, for training alone, likewise."""
+    return [
+        Member(f"{NAME}{category:03d}", number, "train")
+        for category in range(categories)
+        for number in range(count)
+    ]
+
+
+def _builder(category: str) -> Callable[[np.random.Generator], Solid]:
+    if category.startswith(NAME):
+        return invented(int(category.removeprefix(NAME)))
+    return CATEGORIES[category]
 
 
 def _splits(category: str) -> tuple[str, ...]:

@@ -141,3 +141,17 @@ def test_what_cannot_be_cut_out_is_asked_in_other_scenes(tmp_path: Path) -> None
     assert tiers("standing", views) == ()
     flat = tuple(replace(v, height=np.zeros_like(v.height), picture=v.picture * 0) for v in views)
     assert tiers("flat", flat) == ("same", "same")
+
+
+def test_a_kin_can_be_the_demonstration(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    views = tuple(view(rng, tier) for tier in ("same", "same", "kin", "clutter"))
+    save_family(tmp_path, 0, Views("hook", views, 2))
+    settings = EpisodeSettings(mirror=0, hue=0, kin=1.0)
+    episode = draw_episode(tmp_path / family_name(0), SMALL, np.random.default_rng(1), settings)
+    assert np.abs(episode.view.rgb.astype(int) - views[2].picture).mean() < 5
+    assert episode.tiers == ("kin",) * 3
+    hidden = tuple(view(rng, tier, tier == "kin") for tier in ("same", "same", "kin", "clutter"))
+    save_family(tmp_path, 1, Views("hook", hidden, 2))
+    episode = draw_episode(tmp_path / family_name(1), SMALL, np.random.default_rng(1), settings)
+    assert set(episode.tiers) == {"same", "clutter"}, "nothing is to be seen of the kin's grasp"

@@ -17,6 +17,8 @@ from sim_assets.generator.catalogue import (
     VALIDATION_ONLY,
     Member,
     digest,
+    further_members,
+    invented_members,
     members,
 )
 from sim_assets.generator.primitives import (
@@ -75,13 +77,15 @@ def test_convex_solids_fill_what_they_stand_for() -> None:
         assert sum(s.volume for s in solids) == pytest.approx(volume, rel=0.02)
 
 
-def test_pieces_are_closed_and_named(solid: Solid) -> None:
+def test_pieces_are_closed(solid: Solid) -> None:
     for piece in solid.pieces:
         assert piece.mesh.is_watertight and piece.mesh.is_winding_consistent, piece.part
         assert piece.mesh.volume > 0, piece.part
-    names = {piece.part for piece in solid.pieces}
-    assert set(solid.graspable) <= names
-    assert len(names) >= 2
+    assert set(solid.graspable) <= {piece.part for piece in solid.pieces}
+
+
+def test_there_is_more_than_one_part_to_tell_apart(solid: Solid) -> None:
+    assert len({piece.part for piece in solid.pieces}) >= 2
 
 
 def test_size_mass_and_faces_suit_the_hand_and_the_renderer(solid: Solid) -> None:
@@ -127,6 +131,39 @@ def test_a_member_depends_on_its_own_name_alone() -> None:
     assert np.array_equal(first.pieces[0].mesh.vertices, again.pieces[0].mesh.vertices)
     assert first.pieces[0].paint == again.pieces[0].paint
     assert not np.array_equal(first.pieces[0].mesh.bounds, other.pieces[0].mesh.bounds)
+
+
+@pytest.mark.parametrize("category", range(0, 48, 4))
+def test_invented_things_are_sound(category: int) -> None:
+    for made in (Member(f"invented{category:03d}", number, "train").build() for number in range(2)):
+        test_pieces_are_closed(made)
+        test_what_collides_covers_what_is_seen(made)
+        test_declared_symmetries_are_true(made)
+        mass, center, inertia = mass_properties(made)
+        assert 0.005 <= mass <= 0.6 and (np.linalg.eigvalsh(inertia) > 0).all()
+        size = np.ptp(np.concatenate([p.mesh.vertices for p in made.pieces]), axis=0)
+        assert 0.02 < size.max() < 0.32
+
+
+def test_invented_kin_have_the_same_parts_and_other_sizes() -> None:
+    first, kin = (Member("invented007", number, "train").build() for number in range(2))
+    assert [piece.part for piece in first.pieces] == [piece.part for piece in kin.pieces]
+    assert first.graspable == kin.graspable and first.symmetry == kin.symmetry
+    for a, b in zip(first.pieces, kin.pieces, strict=True):
+        assert len(a.mesh.faces) == len(b.mesh.faces)
+        assert not np.allclose(a.mesh.extents, b.mesh.extents, rtol=0.01)
+    other = Member("invented008", 0, "train").build()
+    assert len(other.pieces) != len(first.pieces) or len(other.pieces[0].mesh.faces) != len(
+        first.pieces[0].mesh.faces
+    )
+
+
+def test_what_is_made_for_training_never_joins_the_catalogue() -> None:
+    made = further_members(2) + invented_members(3, 2)
+    assert {member.split for member in made} == {"train"}
+    assert not {m.object_id for m in made} & {m.object_id for m in members()}
+    assert not {m.category for m in made} & {*TEST_ONLY, *VALIDATION_ONLY}
+    assert len(invented_members(3, 2)) == 6
 
 
 def test_splits_keep_whole_categories_apart() -> None:

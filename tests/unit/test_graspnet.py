@@ -91,13 +91,19 @@ def test_a_cell_means_the_same_in_a_crop_and_in_the_whole() -> None:
 
 def test_pre_training_sees_through_the_imprint(net: GraspNet) -> None:
     side = SMALL.patch_cells * SMALL.stride
-    patches, pictures = torch.randn(5, 5, side, side).double(), torch.randn(2, 5, 32, 32).double()
-    batch = Batch(pictures, target(2, 8))
+    patches, pictures = (
+        torch.randn(2, 5, 5, side, side).double(),
+        torch.randn(3, 5, 32, 32).double(),
+    )
+    whole, widths = target(3, 8), torch.tensor([0.3, 0.6]).double()
     before = digest(net.state_dict())
-    loss = net.episode_loss(patches, 0.3, batch)
+    loss = net.episode_loss(patches, widths, Batch(pictures, whole), [1, 2])
     loss.backward()
     assert digest(net.state_dict()) == before
     assert net.head.kernels.grad is None
     assert float(net.block(0).weight.grad.abs().sum()) > 0
-    net.imprint(patches, 0.3)
-    assert torch.allclose(net.loss(batch), loss)
+    alone = []
+    for number, some in enumerate((slice(0, 1), slice(1, 3))):
+        net.imprint(patches[number], float(widths[number]))
+        alone.append(net.loss(Batch(pictures[some], Target(whole.place[some], whole.width[some]))))
+    assert torch.allclose(torch.stack(alone).mean(), loss), "every episode has its own imprint"
