@@ -122,6 +122,8 @@ class TrainVerifier(Common):
     """Adam's step size."""
     check_every: Count = 500
     """Steps between checkpoints."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """cpu or cuda, for the steps; cases are drawn on the CPU."""
     threads: OptionalCount = None
     """Processor threads; torch's own choice by default."""
     workers: Count = 0

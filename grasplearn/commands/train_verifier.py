@@ -18,6 +18,7 @@ def run(options: TrainVerifier) -> None:
         seed=options.seed,
         check_every=options.check_every,
         workers=options.workers,
+        device=options.device,
     )
     use_threads(options.threads)
     with resumable(), progress(options.quiet) as report, logging(options.log) as log:

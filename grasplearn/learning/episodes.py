@@ -151,9 +151,7 @@ def seen_from_kin(family: Views) -> Views:
     for number, view in enumerate(family.views):
         if view.tier == "kin" and any(len(places) for places in view.places):
             others = family.views[:number] + family.views[number + 1 :]
-            return replace(
-                family, views=(view, *(replace(w, tier="kin") for w in others)), plain=1
-            )
+            return replace(family, views=(view, *(replace(w, tier="kin") for w in others)), plain=1)
     return family
 
 

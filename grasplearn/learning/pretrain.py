@@ -79,10 +79,15 @@ class PretrainSettings:
                 raise InvalidValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.rate < math.inf:
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
-        if self.device not in ("cpu", "cuda"):
-            raise InvalidValueError(f"device must be cpu or cuda, got '{self.device}'")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InvalidValueError("this machine has no CUDA device; use --device cpu")
+        check_device(self.device)
+
+
+def check_device(name: str) -> None:
+    """Raises InvalidValueError for a device that torch does not have."""
+    if name not in ("cpu", "cuda"):
+        raise InvalidValueError(f"device must be cpu or cuda, got '{name}'")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InvalidValueError("this machine has no CUDA device; use --device cpu")
 
 
 def pretrain(
@@ -192,8 +197,14 @@ class Drawn(NamedTuple):
         )
 
     def to(self, device: str) -> Drawn:
-        moved = [part.to(device, non_blocking=True) for part in self[:-1]]
-        return Drawn(*moved, self.questions)
+        return Drawn(
+            self.patches.to(device),
+            self.widths.to(device),
+            self.pictures.to(device),
+            self.place.to(device),
+            self.width.to(device),
+            self.questions,
+        )
 
 
 class _Episodes(Dataset[Drawn]):

@@ -30,7 +30,7 @@ from grasplearn.learning.cases import (
 )
 from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.families import find_families
-from grasplearn.learning.pretrain import deaf_to_interrupts, schedule
+from grasplearn.learning.pretrain import check_device, deaf_to_interrupts, schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
 from grasplearn.nets.verifier import KINDS, SPOTS, WINDOW, Verifier
@@ -58,6 +58,7 @@ class VerifierSettings:
         channels: see ``Verifier``. seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
+        device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
     """
 
     cases: int = 4800
@@ -69,11 +70,13 @@ class VerifierSettings:
     seed: int = 0
     check_every: int = 500
     workers: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name not in ("seed", "workers") and not value > 0:
+            if name not in ("seed", "workers", "device") and not value > 0:
                 raise InvalidValueError(f"{name} must be above 0, got {value}")
+        check_device(self.device)
 
 
 def train_verifier(
@@ -107,21 +110,22 @@ def train_verifier(
     torch.manual_seed(settings.seed)
     verifier = Verifier(pretrained.net.spec.groups, settings.channels)
     verifier.scale.copy_(_scale(cases[:SCALED_BY]))
+    verifier.to(settings.device)
     optimizer = torch.optim.AdamW(
         verifier.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
     )
     told = {**asdict(settings), "net": digest(pretrained.net.state_dict())}
-    for free in ("check_every", "workers"):
+    for free in ("check_every", "workers", "device"):
         del told[free]
     place = out.with_suffix(CHECKPOINT)
-    done = resume(place, verifier, optimizer, told)
+    done = resume(place, verifier, optimizer, told, settings.device)
     began, losses = time.monotonic(), []
     for step in range(done, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, settings.steps)
         rng = np.random.default_rng([settings.seed, step])
         chosen = [cases[int(i)] for i in rng.integers(len(cases), size=settings.batch)]
-        losses.append(_step(verifier, optimizer, _batch(chosen, rng)))
+        losses.append(_step(verifier, optimizer, _moved(_batch(chosen, rng), settings.device)))
         progress("steps", step + 1, settings.steps)
         if step + 1 == settings.steps or (step + 1) % settings.check_every == 0:
             figures = _figures(verifier, asked)
@@ -131,7 +135,7 @@ def train_verifier(
             )
             losses = []
             save_checkpoint(place, verifier, optimizer, told, step + 1)
-    verifier.requires_grad_(False)
+    verifier.cpu().requires_grad_(False)
     trained = {
         **card,
         "settings": asdict(settings),
@@ -245,6 +249,11 @@ def _given(cases: list[Case]) -> Batch:
     )
 
 
+def _moved(batch: Batch, device: str) -> Batch:
+    agreements, pixels, likeness, told, right = (part.to(device) for part in batch)
+    return agreements, pixels, likeness, told, right
+
+
 def _step(verifier: Verifier, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
     agreements, pixels, likeness, told, right = batch
     scores = verifier(agreements, pixels, likeness, told)
@@ -266,7 +275,7 @@ def _figures(verifier: Verifier, cases: list[Case]) -> dict[str, float]:
     """Returns how often the best proposal is right, per tier: the head's and the verified one."""
     found: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for case in cases:
-        agreements, pixels, likeness, told, _ = _given([case])
+        agreements, pixels, likeness, told, _ = _moved(_given([case]), str(verifier.scale.device))
         scores = verifier(agreements, pixels, likeness, told)
         best = scores.masked_fill(told <= NONE, -torch.inf).argmax(1).tolist()
         for tier, right, now in zip(case.tiers, case.right, best, strict=True):

@@ -1,4 +1,4 @@
-"""Categories that nobody has a word for: parts in a row, odds and ends on them, all drawn at random.
+"""Categories that nobody has a word for: parts in a row, things on their sides, drawn at random.
 
 What a net learns from thirty kinds of things it can take for a habit of those thirty. These are for
 training alone: as many categories as are asked for, each a design, each member a variation of it in
@@ -218,7 +218,8 @@ def _paint(way: int, pattern: str, rng: Rng) -> Paint:
     if way == _TIMBER:
         return paints.timber(rng)
     color = _PAINTS[way](rng)
-    return Paint(color) if pattern == "plain" else Paint(color, paints.contrast(rng, color), pattern)
+    accent = None if pattern == "plain" else paints.contrast(rng, color)
+    return Paint(color, accent, pattern)
 
 
 def _symmetry(design: Design) -> tuple[SymmetryAxis, ...]:

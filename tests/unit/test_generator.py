@@ -139,7 +139,7 @@ def test_invented_things_are_sound(category: int) -> None:
         test_pieces_are_closed(made)
         test_what_collides_covers_what_is_seen(made)
         test_declared_symmetries_are_true(made)
-        mass, center, inertia = mass_properties(made)
+        mass, _, inertia = mass_properties(made)
         assert 0.005 <= mass <= 0.6 and (np.linalg.eigvalsh(inertia) > 0).all()
         size = np.ptp(np.concatenate([p.mesh.vertices for p in made.pieces]), axis=0)
         assert 0.02 < size.max() < 0.32
