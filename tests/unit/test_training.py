@@ -90,6 +90,21 @@ def test_a_stopped_pre_training_goes_on_to_the_same_bytes(tmp_path: Path) -> Non
         pretrain(settings(20, seed=1), families, None, tmp_path / "b.safetensors", {})
 
 
+def test_pre_training_can_end_before_its_schedule_does(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 3)
+    out, seen = tmp_path / "a.safetensors", []
+    early = pretrain(
+        settings(20, stop=12), families, None, out, {}, progress=lambda *told: seen.append(told[1:])
+    )
+    assert seen[-1] == (12, 12) and early.card["pretraining"]["stop"] == 12
+    later = pretrain(settings(20), families, None, out, {})
+    whole = pretrain(settings(20), families, None, tmp_path / "b.safetensors", {})
+    assert digest(later.net.state_dict()) == digest(whole.net.state_dict())
+    assert digest(early.net.state_dict()) != digest(whole.net.state_dict())
+    with pytest.raises(InvalidValueError, match="stop"):
+        settings(20, stop=21)
+
+
 def test_drawing_ahead_changes_nothing_and_the_window_is_learned(tmp_path: Path) -> None:
     families = write_families(tmp_path / "families", 3)
     alone = pretrain(settings(6), families, None, tmp_path / "a.safetensors", {})
