@@ -58,7 +58,7 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 16
+    steps: int = 10
     batch: int = 4
     optimizer: str = LARS
     rate: float | None = None
