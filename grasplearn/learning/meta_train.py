@@ -102,10 +102,6 @@ class MetaTrainSettings:
 
     @property
     def static_rule(self) -> StaticSGM:
-        if self.teaching_optimizer not in OPTIMIZERS:
-            raise UnknownNameError("optimizer", self.teaching_optimizer, OPTIMIZERS)
-        if not all(0 < rate < float("inf") for rate in self.teaching_rates):
-            raise InvalidValueError(f"step sizes must be above 0, got {self.teaching_rates}")
         made = RULES[self.rule]()
         assert isinstance(made, StaticSGM)
         return made
