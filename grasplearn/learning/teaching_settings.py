@@ -58,7 +58,7 @@ class Teaching:
     """
 
     method: str = "static-sgm"
-    steps: int = 10
+    steps: int = 8
     batch: int = 4
     optimizer: str = LARS
     rate: float | None = None
