@@ -1,16 +1,25 @@
-"""Optimizers that take a block's gradient when it arrives; torch's own, one for each block."""
+"""Optimizers that take a block's gradient when it arrives, one for each block; torch's own where
+torch has them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.chain import Grads
+
+
+class Stepper(Protocol):
+    """What of ``torch.optim.Optimizer`` is used."""
+
+    param_groups: list[dict[str, Any]]
+
+    def step(self) -> Any: ...
 
 
 class Optimizer(Protocol):
@@ -21,7 +30,7 @@ class Optimizer(Protocol):
         """Step size."""
         ...
 
-    def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer: ...
+    def of(self, groups: list[dict[str, Any]]) -> Stepper: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class SGD:
     def __post_init__(self) -> None:
         _check(self.rate)
 
-    def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
+    def of(self, groups: list[dict[str, Any]]) -> Stepper:
         return torch.optim.SGD(groups, self.rate, self.momentum)
 
 
@@ -48,7 +57,7 @@ class Adam:
     def __post_init__(self) -> None:
         _check(self.rate)
 
-    def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
+    def of(self, groups: list[dict[str, Any]]) -> Stepper:
         return torch.optim.Adam(groups, self.rate, self.betas)
 
 
@@ -72,25 +81,32 @@ class Lars:
     def __post_init__(self) -> None:
         _check(self.rate)
 
-    def of(self, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
-        return _Lars(groups, {"lr": self.rate, "momentum": self.momentum})
+    def of(self, groups: list[dict[str, Any]]) -> Stepper:
+        return _Lars(groups, self.momentum)
 
 
 # By name; each takes its step size.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"lars": Lars, "sgd": SGD, "adam": Adam}
 
 
-class _Lars(torch.optim.Optimizer):
+class _Lars:
+    """Not one of torch's: to make the first of those in a process loads torch's compiler, which
+    takes as long as half of a lesson."""
+
+    def __init__(self, groups: list[dict[str, Any]], momentum: float) -> None:
+        self.param_groups, self.momentum = groups, momentum
+        self._smooth: dict[Tensor, Tensor] = {}
+
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                if p not in self.state:
-                    self.state[p]["smooth"] = torch.zeros_like(p)
-                smooth = self.state[p]["smooth"]
-                smooth.lerp_(p.grad, 1 - group["momentum"])
+                if p not in self._smooth:
+                    self._smooth[p] = torch.zeros_like(p)
+                smooth = self._smooth[p]
+                smooth.lerp_(p.grad, 1 - self.momentum)
                 length = float(smooth.norm())
                 if length > 0:
                     p.sub_(smooth, alpha=group["lr"] * float(p.norm()) / length)
@@ -110,7 +126,7 @@ class PartOptimizer:
             name: p for name, p in part.named_parameters() if factors.get(name, 1.0) > 0
         }
         self._rates = [optimizer.rate * factors.get(name, 1.0) for name in self._parameters]
-        groups: list[dict[str, object]] = [{"params": [p]} for p in self._parameters.values()]
+        groups: list[dict[str, Any]] = [{"params": [p]} for p in self._parameters.values()]
         self._optimizer = optimizer.of(groups) if groups else None
 
     def step(self, grads: Grads, factor: float) -> None:
