@@ -258,9 +258,8 @@ def _plate(section: Section) -> tuple[Mesh, tuple[Mesh, ...]]:
         return extrude(outline, -half, half, 0.0015), extrude_convex(outline, -half, half)
     middle = outline.mean(0)
     inner = middle + section.hole * (outline - middle)
-    return plate_ring(outer=outline, inner=inner, bottom=-half, top=half), _ring(
-        outline, inner, half
-    )
+    mesh = plate_ring(outline, inner, -half, half)
+    return mesh, _ring(outline, inner, half)
 
 
 def _ring(outer: Array, inner: Array, half: float) -> tuple[Mesh, ...]:
