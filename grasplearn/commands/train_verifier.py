@@ -29,6 +29,7 @@ def run(options: TrainVerifier) -> None:
             options.validation,
             options.out,
             card_head(),
+            options.start,
             report,
             log,
         )
