@@ -112,8 +112,6 @@ class TrainVerifier(Common):
     """What to train on, as 'grasplearn render' makes it."""
     validation: OptionalFolder = None
     """Families of validation objects to look at meanwhile."""
-    start: Annotated[str | None, arg(metavar="WEIGHTS")] = None
-    """Begin with the verifier of these weights instead of a new one."""
     cases: Count = 4800
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 5

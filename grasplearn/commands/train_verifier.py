@@ -29,7 +29,6 @@ def run(options: TrainVerifier) -> None:
             options.validation,
             options.out,
             card_head(),
-            options.start,
             report,
             log,
         )

@@ -86,7 +86,6 @@ def train_verifier(
     validation: Path | None,
     out: Path,
     card: Mapping[str, Any],
-    start: str | None = None,
     progress: Progress = lambda what, done, total: None,
     log: Log = lambda step, figures: None,
 ) -> Pretrained:
@@ -94,12 +93,9 @@ def train_verifier(
 
     Cases and a checkpoint beside ``out`` are gone on from.
 
-    Args:
-        start: weights whose verifier to begin with instead of a new one.
-
     Raises:
         FileFormatError: no families, or what lies beside ``out`` is of other settings.
-        InvalidValueError: the net is too small, or ``start`` holds no verifier of this shape.
+        InvalidValueError: the net is too small.
     """
     pretrained = load_pretrained(weights)
     sees = pretrained.net.spec.patch_cells
@@ -108,19 +104,17 @@ def train_verifier(
             f"a verifier compares {WINDOW} cells, these weights see {sees} "
             "of a demonstration; take a deeper net or a larger kernel"
         )
-    shape = {"groups": pretrained.net.spec.groups, "channels": settings.channels}
-    begun = None if start is None else _verifier_of(start, shape)
     paths, rendered = find_families(train)
     cases = _cases(settings, pretrained.net, paths, out.with_suffix(CASES), progress)
     asked = [] if validation is None else _asked(pretrained.net, find_families(validation)[0])
-    verifier = begun if begun is not None else _new(shape, settings.seed, cases)
+    torch.manual_seed(settings.seed)
+    verifier = Verifier(pretrained.net.spec.groups, settings.channels)
+    verifier.scale.copy_(_scale(cases[:SCALED_BY]))
     verifier.to(settings.device)
     optimizer = torch.optim.AdamW(
         verifier.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
     )
     told = {**asdict(settings), "net": digest(pretrained.net.state_dict())}
-    if begun is not None:
-        told["start"] = digest(begun.state_dict())
     for free in ("check_every", "workers", "device"):
         del told[free]
     place = out.with_suffix(CHECKPOINT)
@@ -146,7 +140,6 @@ def train_verifier(
         **card,
         "settings": asdict(settings),
         "families": rendered,
-        "started_from": start,
         "validation": _figures(verifier, asked),
     }
     made = Pretrained(
@@ -157,25 +150,6 @@ def train_verifier(
     )
     save_pretrained(out, made)
     return made
-
-
-def _verifier_of(weights: str, shape: Mapping[str, int]) -> Verifier:
-    """Loads the verifier of other weights, to be trained on; what counts as 1 to it stays."""
-    verifier = load_pretrained(weights).verifier
-    if verifier is None:
-        raise InvalidValueError(f"{weights} holds no verifier to start from; leave out --start")
-    if verifier.shape != shape:
-        raise InvalidValueError(
-            f"the verifier of {weights} is of {verifier.shape}, not {shape}; leave out --start"
-        )
-    return verifier.requires_grad_(True)
-
-
-def _new(shape: Mapping[str, int], seed: int, cases: list[Path]) -> Verifier:
-    torch.manual_seed(seed)
-    verifier = Verifier(**shape)
-    verifier.scale.copy_(_scale(cases[:SCALED_BY]))
-    return verifier
 
 
 def _cases(

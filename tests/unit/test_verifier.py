@@ -191,30 +191,6 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(
         train_verifier(settings(seed=1), weights, families, None, out, {})
 
 
-def test_training_begins_with_another_s_verifier(tmp_path: Path) -> None:
-    families = write_families(tmp_path / "families", 4)
-    bare = tiny_weights(tmp_path / "w.safetensors", spec=SEEING)
-    begun = train_verifier(
-        settings(cases=6, steps=20), str(bare), families, None, tmp_path / "a.safetensors", {}
-    )
-
-    def further(start: Path, **more: object) -> Pretrained:
-        asked = settings(cases=4, steps=1, rate=1e-9, seed=1, **more)
-        out = tmp_path / "b.safetensors"
-        return train_verifier(asked, str(bare), families, None, out, {}, start=str(start))
-
-    made = further(tmp_path / "a.safetensors")
-    assert begun.verifier and made.verifier
-    first, then = begun.verifier.state_dict(), made.verifier.state_dict()
-    assert all(torch.allclose(first[name], then[name], atol=1e-6) for name in first)
-    assert torch.equal(first["scale"], then["scale"])
-    assert made.card["verifier_training"]["started_from"] == str(tmp_path / "a.safetensors")
-    with pytest.raises(InvalidValueError, match="holds no verifier"):
-        further(bare)
-    with pytest.raises(InvalidValueError, match="leave out --start"):
-        further(tmp_path / "a.safetensors", channels=8)
-
-
 def test_cases_hold_right_proposals_and_now_and_then_a_twin(tmp_path: Path) -> None:
     paths, _ = find_families(write_families(tmp_path / "families", 12))
     net = GraspNet(SEEING, 0)
