@@ -155,6 +155,10 @@ class Device:
         for name in layout.DEMONSTRATION_FILES:
             shutil.copyfile(demo / name, shown / name)
             digests[name] = hashlib.sha256((shown / name).read_bytes()).hexdigest()
+        own = Path(layout.SUPPORT) / layout.REFERENCE
+        if (demo / own).is_file():  # without it a loaded skill gives answers no second look
+            (shown / own).parent.mkdir()
+            shutil.copyfile(demo / own, shown / own)
         changed = {
             name: array
             for name, array in self.weights.items()

@@ -41,6 +41,10 @@ PRODUCTS = ("Conv",)
 # Left in float: the imprint, which is made once; the second look, which is small; the head's own
 # step, whose gradients live at one cell in thousands: one scale for all rounds the rest to 0.
 IN_FLOAT = (layout.IMPRINT, layout.VERIFY, *(layout.chain_file(name) for name in HEADS))
+# Likewise the last block and the projection behind it. Features are normalised cell by cell, so
+# that a cell with little in it counts as much as any; rounded by the scale of the largest, which
+# is hundreds of times more, nothing is left of it.
+PROJECTION = "head.project"
 
 Feeds = dict[str, Array]
 
@@ -95,16 +99,20 @@ def write_eight_bit(folder: Path, demo: Path, most: int = 12) -> dict[str, onnx.
         FileFormatError: the export or the samples are missing or damaged.
     """
     recorder = Recorder({}, most)
-    Device(folder, bind=recorder.bind).teach(demo, always=True)
+    device = Device(folder, bind=recorder.bind)
+    device.teach(demo, always=True)
+    last = int(device.manifest["spec"]["depth"])
     made = {}
     for file, feeds in recorder.feeds.items():
+        if file == layout.chain_file(f"forward_block.{last}"):
+            continue
         # The blocks share a graph in float; here each has its own, with scales of its own.
-        made[file] = quantised(onnx.load(str(folder / layout.shared_file(file))), feeds)
+        made[file] = quantised(onnx.load(str(folder / layout.shared_file(file))), feeds, last)
     # The whole picture is of another size than the samples; what it holds is much the same.
     if layout.PREDICT not in made:
         whole = onnx.load(str(folder / layout.PREDICT))
         feeds = [_grown(feed, whole) for feed in recorder.feeds[layout.CHECK]]
-        made[layout.PREDICT] = quantised(whole, feeds)
+        made[layout.PREDICT] = quantised(whole, feeds, last)
     hashes = {}
     for file, model in made.items():
         path, data = folder / layout.EIGHT_BIT / file, model.SerializeToString()
@@ -116,11 +124,12 @@ def write_eight_bit(folder: Path, demo: Path, most: int = 12) -> dict[str, onnx.
     return made
 
 
-def quantised(model: onnx.ModelProto, feeds: list[Feeds]) -> onnx.ModelProto:
+def quantised(model: onnx.ModelProto, feeds: list[Feeds], last: int) -> onnx.ModelProto:
     """Returns a graph with its products in 8 bits, its nodes in the order they stood in.
 
     Args:
         feeds: inputs to find the scales by.
+        last: the last block's index; its product and the projection stay in float.
     """
     with tempfile.TemporaryDirectory() as place, _silence():
         path = Path(place) / "graph.onnx"
@@ -130,6 +139,7 @@ def quantised(model: onnx.ModelProto, feeds: list[Feeds]) -> onnx.ModelProto:
             _Reader(feeds),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
+            nodes_to_exclude=_readers(model, {f"blocks.{last}.weight", PROJECTION}),
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
@@ -138,6 +148,14 @@ def quantised(model: onnx.ModelProto, feeds: list[Feeds]) -> onnx.ModelProto:
         )
         made = onnx.load(str(path))
     return _in_order(made, [node.name for node in model.graph.node])
+
+
+def _readers(model: onnx.ModelProto, weights: set[str]) -> list[str]:
+    """The products that read given weights, as they are or reshaped."""
+    nodes = model.graph.node
+    reshaped = (n for n in nodes if n.op_type == "Reshape" and n.input[0] in weights)
+    told = weights | {n.output[0] for n in reshaped}
+    return [n.name for n in nodes if n.op_type in PRODUCTS and n.input[1] in told]
 
 
 @contextmanager

@@ -91,6 +91,20 @@ def test_taught_on_the_device_it_is_verified_likewise(opinionated) -> None:
     np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], expected, atol=5e-3)
 
 
+def test_a_skill_saved_on_the_device_is_verified_when_it_is_loaded(
+    opinionated, tmp_path: Path
+) -> None:
+    export, demo, _, _ = opinionated
+    taught, loaded = edge_device.Device(export), edge_device.Device(export)
+    taught.save_skill(tmp_path / "skill", demo, taught.teach(demo, always=True))
+    loaded.load_skill(tmp_path / "skill")
+    encoded = encode(heightmap(SCENES[0])).numpy()
+    quality, _, verified = taught.sight.maps(encoded)
+    assert not np.allclose(quality, verified)
+    np.testing.assert_allclose(loaded.sight.maps(encoded)[2], verified, atol=5e-3)
+    assert Skill.load(tmp_path / "skill").taught.verifier is not None
+
+
 def test_without_prepared_cells_the_answer_says_that_nothing_was_verified(
     opinionated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
