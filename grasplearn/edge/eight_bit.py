@@ -102,17 +102,17 @@ def write_eight_bit(folder: Path, demo: Path, most: int = 12) -> dict[str, onnx.
     device = Device(folder, bind=recorder.bind)
     device.teach(demo, always=True)
     last = int(device.manifest["spec"]["depth"])
-    made = {}
+    # The whole picture is of another size than the samples; what it holds is much the same. Seen
+    # once, or never, while teaching, it alone would tell too narrow scales.
+    whole = onnx.load(str(folder / layout.PREDICT))
+    seen = recorder.feeds.pop(layout.PREDICT, [])
+    seen += [_grown(feed, whole) for feed in recorder.feeds[layout.CHECK]]
+    made = {layout.PREDICT: quantised(whole, seen, last)}
     for file, feeds in recorder.feeds.items():
         if file == layout.chain_file(f"forward_block.{last}"):
             continue
         # The blocks share a graph in float; here each has its own, with scales of its own.
         made[file] = quantised(onnx.load(str(folder / layout.shared_file(file))), feeds, last)
-    # The whole picture is of another size than the samples; what it holds is much the same.
-    if layout.PREDICT not in made:
-        whole = onnx.load(str(folder / layout.PREDICT))
-        feeds = [_grown(feed, whole) for feed in recorder.feeds[layout.CHECK]]
-        made[layout.PREDICT] = quantised(whole, feeds, last)
     hashes = {}
     for file, model in made.items():
         path, data = folder / layout.EIGHT_BIT / file, model.SerializeToString()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from teaching_kit import SEEING, demonstration, table, tiny_weights
 
 from grasplearn.edge import device as edge_device
 from grasplearn.edge import second_look
+from grasplearn.edge.eight_bit import write_eight_bit
 from grasplearn.edge.export import Export, write_export, write_support
 from grasplearn.edge.run import main
 from grasplearn.files import save_demonstration
@@ -103,6 +106,30 @@ def test_a_skill_saved_on_the_device_is_verified_when_it_is_loaded(
     assert not np.allclose(quality, verified)
     np.testing.assert_allclose(loaded.sight.maps(encoded)[2], verified, atol=5e-3)
     assert Skill.load(tmp_path / "skill").taught.verifier is not None
+
+
+def scales(path: Path) -> dict[str, float]:
+    """By the tensor that is quantised."""
+    graph = onnx.load(str(path)).graph
+    values = {constant.name: constant for constant in graph.initializer}
+    return {
+        node.input[0]: float(onnx.numpy_helper.to_array(values[node.input[1]]))
+        for node in graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+
+
+def test_8_bit_scales_of_a_whole_picture_hold_what_the_samples_hold(
+    opinionated, tmp_path: Path
+) -> None:
+    """The second look shows the graph one whole picture while teaching: too little for scales."""
+    export, demo, _, _ = opinionated
+    place = tmp_path / "export"
+    shutil.copytree(export, place)
+    write_eight_bit(place, demo)
+    whole, samples = (scales(place / "eight_bit" / name) for name in ("predict.onnx", "check.onnx"))
+    assert set(whole) == set(samples) and len(whole) > 5
+    assert all(whole[name] >= samples[name] * 0.999 for name in whole)
 
 
 def test_without_prepared_cells_the_answer_says_that_nothing_was_verified(
