@@ -1,20 +1,19 @@
 """The step size of each way of fine-tuning, found on VALIDATION objects and without physics.
 
-    python benchmarks/rates.py --weights narrow --tiers clutter,kin [--json-file out/rates.json]
+    python benchmarks/rates.py --weights narrow --tiers clutter,kin [--out out/rates] [--resume]
 
 Every method is tried with the same step sizes on the same lessons, and refines each of them. It is
 taught from each lesson once and asked about freshly drawn scenes of every tier; a hit is what the
 metric calls "on part": within 2 cm and 30 degrees of the shown grasp up to symmetry (of kin: on the
 same part). ``imprint`` and ``untaught`` stand beside them. The best step sizes go into RATES of
-``learning/teaching.py``.
+``learning/teaching_settings.py``.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from grasplearn.learning.teaching import teach
 from grasplearn.learning.teaching_settings import RATES, Teaching
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
+from grasplearn.results import RowFile, claimed, read_lines
 from grasplearn.sim.judge import judge
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
@@ -38,6 +38,7 @@ from grasplearn.trial import trial_scene, trial_seed
 from grasplearn.types import Grasp, GraspReport, Lesson, Observation, Outcome, SceneSpec
 
 SPLIT = "validation"
+LOG = "rates.jsonl"
 DEFAULT = Teaching()
 Row = dict[str, Any]
 
@@ -73,8 +74,10 @@ class Search:
     stretch: float = DEFAULT.augmentation.stretch
     seed: int = 0
     workers: int = 1
-    json_file: Path | None = None
-    """Write all rows here: by method, step size, object and tier."""
+    out: Path = Path("out/rates")
+    """Here LOG is written: a row by method, step size, object and tier, an object at a time."""
+    resume: bool = False
+    """Go on with the objects that are not in the log yet."""
 
     def teachings(self) -> Iterator[Teaching]:
         """All that is tried: first without fine-tuning, then every method with every step size."""
@@ -174,10 +177,15 @@ def main(search: Search) -> None:
     )
     list(search.teachings())  # what cannot be tried is told at once
     names = [m.object_id for m in select_objects(load_catalogue(None)[0], settings)]
-    made = joblib.Parallel(search.workers)(
-        joblib.delayed(search_object)(search, name) for name in names
-    )
-    rows = [r for of_object in made for r in of_object]
+    told = {k: v for k, v in asdict(search).items() if k not in ("workers", "out", "resume")}
+    with claimed(search.out, told, search.resume):
+        done = {r["object"] for r in read_lines(search.out / LOG, lambda r: r["object"])}
+        with RowFile(search.out / LOG) as log:
+            for made in joblib.Parallel(search.workers, return_as="generator_unordered")(
+                joblib.delayed(search_object)(search, name) for name in names if name not in done
+            ):
+                log.append(made)
+        rows = read_lines(search.out / LOG, lambda r: r["object"])
     cells: dict[tuple[str, float | None, float, float, float], list[Row]] = defaultdict(list)
     for r in rows:
         cells[r["method"], r["rate"], r["blocks"], r["frozen"], r["share"]].append(r)
@@ -187,18 +195,15 @@ def main(search: Search) -> None:
         *(f"{name:>8}" for name in ("rate", "blocks", "frozen", "share")),
         *(f"{tier:>8}" for tier in (*tiers, "mean", "refined")),
     )
-    for (method, *settings), some in cells.items():
+    for (method, *tried), some in cells.items():
         by_tier = [rate_of([r for r in some if r["tier"] == tier]) for tier in tiers]
         kept = sum(r["kept"] == "refined" for r in some) / len(some)
         figures = (*by_tier, sum(by_tier) / len(tiers), kept)
         print(
             f"{method:24}",
-            *(f"{'' if settings[0] is None else told:>8}" for told in settings),
+            *(f"{'' if tried[0] is None else each:>8}" for each in tried),
             *(f"{figure:8.3f}" for figure in figures),
         )
-    if search.json_file:
-        search.json_file.parent.mkdir(parents=True, exist_ok=True)
-        search.json_file.write_text(json.dumps({"rows": rows}))
 
 
 if __name__ == "__main__":
