@@ -22,6 +22,7 @@ from grasplearn.nets.weights import fill, load_tensors, save_tensors
 from grasplearn.rules import RULES
 from grasplearn.rules.base import LearningRule
 from grasplearn.rules.dni import DNI
+from grasplearn.rules.fixed_point import FixedPoint
 from grasplearn.rules.sgm import SGMs
 from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.rules.tail import Tail
@@ -62,11 +63,12 @@ class Pretrained:
         }
         return Pretrained(net, modules)
 
-    def rule(self, name: str, frozen: int = 0) -> LearningRule:
+    def rule(self, name: str, frozen: int = 0, rate: float | None = None) -> LearningRule:
         """Returns a learning rule, with these weights' modules if it uses any.
 
         Args:
             frozen: how many of the first blocks it leaves as they are.
+            rate: step size of a rule that makes its own update; None for the rule's default.
 
         Raises:
             UnknownNameError: there is no such rule.
@@ -86,6 +88,8 @@ class Pretrained:
                     "meta-train' or choose another rule"
                 )
             rule = replace(rule, modules=self.modules[name].after(frozen))
+        elif isinstance(rule, FixedPoint) and rate is not None:
+            rule = rule.stepping(rate)
         return Tail(rule, frozen) if frozen else rule
 
 

@@ -19,6 +19,8 @@ from grasplearn.rules.tail import Tail
 # were looked at, on validation objects beside look-alikes. benchmarks/rates.py tries each method.
 LARS = "lars"
 RATES: dict[str, float] = {**dict.fromkeys(RULES, 1.5e-2), LAST_BLOCK: 1.5e-2}
+# Rules that make their own update, with step sizes that are in no optimizer's units.
+OWN_UPDATE = ("fixed-point",)
 # Where weights' card notes how they are to be refined, and what may be noted there; ``rates``: by
 # method, where it is not ``rate``.
 REFINING, BY_METHOD = "refining", "rates"
@@ -37,7 +39,8 @@ class Teaching:
         steps: of fine-tuning; batch: samples a step.
         optimizer: lars, sgd or adam. Steps of ``lars`` are shares of what is there and keep what
             the weights know; ``adam`` moves every weight about equally far.
-        rate: the head's step size; None for the method's own out of RATES, or the optimizer's.
+        rate: the head's step size; None for the method's own out of RATES, or the optimizer's. Of
+            a rule in OWN_UPDATE its own one.
             blocks: the blocks' / the head's. Large ones cost more than they brought.
         frozen: share of the blocks, the first ones, that stay as they are; of ``last-block`` all
             but the last do. Fewer multiplications, but what they put out is kept for a second pass.
@@ -106,6 +109,8 @@ def teaching_of(pretrained: Pretrained, method: str = Teaching.method) -> Teachi
         if set(noted) - set(NOTED):
             raise InvalidValueError(f"only {', '.join(NOTED)} can be noted")
         own = dict(noted.pop(BY_METHOD, {}))
+        if method in OWN_UPDATE:
+            noted.pop("rate", None)
         if method in own:
             noted["rate"] = own[method]
         return Teaching(method, **noted)
@@ -126,7 +131,7 @@ def rule_of(teaching: Teaching, pretrained: Pretrained) -> LearningRule | None:
     blocks = len(pretrained.net.blocks)
     if teaching.method == LAST_BLOCK:
         return Tail(Backprop(), blocks - 1)
-    return pretrained.rule(teaching.method, frozen_blocks(teaching, blocks))
+    return pretrained.rule(teaching.method, frozen_blocks(teaching, blocks), teaching.rate)
 
 
 def frozen_blocks(teaching: Teaching, blocks: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ class FixedPoint:
     """Sign-m-SPSA in integers: 16-bit weights, 8-bit activations, integer directions and updates.
     No floating-point number is multiplied in a step; pictures and targets are only compared with.
 
-    The rule makes its own update, whatever the optimizer and its step size: the net's floats merely
-    carry integers times powers of two from step to step.
+    The rule makes its own update, whatever the optimizer: the net's floats merely carry integers
+    times powers of two from step to step. Its step size is a power of two as well (``stepping``).
 
     When to choose it: on an accelerator that knows integers only. When not: anywhere else. The
     direction's sign is all a pass tells, and rounding hides small slopes: it takes many more steps
@@ -110,6 +111,11 @@ class FixedPoint:
                 raise InvalidValueError(f"{name} must be a whole number from 0 on, got {value}")
         if not 0 <= self.guided < 1:
             raise InvalidValueError(f"guided must be in [0, 1), got {self.guided}")
+
+    def stepping(self, rate: float) -> Self:
+        """The same rule with another step size: a share of the move that measures, in (0, 1], or
+        what power of two is nearest to it."""
+        return replace(self, rate=max(0, round(-math.log2(rate))))
 
     def init(self, net: Chain, rng: np.random.Generator) -> FixedState:
         """Chooses every parameter's exponent: the one thing that looks at floating-point sizes."""

@@ -261,7 +261,7 @@ def test_the_probe_is_the_mean_over_its_samples(pretrained: Pretrained) -> None:
 # -- guards ------------------------------------------------------------------------------------
 
 
-# The update of fixed-point is its own: no step size makes it worse.
+# A step of fixed-point is at most the move that measures: no step size makes it worse.
 @pytest.mark.parametrize("method", [method for method in TUNED if method != "fixed-point"])
 @pytest.mark.parametrize("rate", [10.0, 1e18])
 def test_where_refining_makes_it_worse_the_imprint_is_kept(

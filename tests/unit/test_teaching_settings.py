@@ -17,9 +17,11 @@ from grasplearn.learning.teaching_settings import (
     Teaching,
     frozen_blocks,
     optimizer_of,
+    rule_of,
     teaching_of,
 )
 from grasplearn.rules import RULES
+from grasplearn.rules.fixed_point import FixedPoint
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +66,23 @@ def test_what_the_weights_ask_for_is_done_or_refused(
     assert teaching_of(pretrained, "dni") == Teaching("dni")
     several = replace(pretrained, card={"refining": {"rate": 0.1, "rates": {"backprop": 0.2}}})
     assert [teaching_of(several, m).rate for m in ("backprop", "dni")] == [0.2, 0.1]
+    assert teaching_of(several, "fixed-point").rate is None
     far = teaching_of(replace(pretrained, card={"refining": {"optimizer": "adam", "share": 1.0}}))
     assert (far.share, optimizer_of(far)) == (1.0, Adam())
     assert optimizer_of(Teaching("dni")) == Lars(RATES["dni"])
     assert optimizer_of(Teaching(optimizer="adam", rate=0.01)) == Adam(0.01)
     with pytest.raises(FileFormatError, match="asks for refining that is none"):
         teaching_of(replace(pretrained, card={"refining": noted}), "backprop")
+
+
+def test_a_rule_that_makes_its_own_update_has_its_own_step_size(pretrained: Pretrained) -> None:
+    def shift(**settings: Any) -> int:
+        rule = rule_of(Teaching("fixed-point", **settings), pretrained)
+        assert isinstance(rule, FixedPoint)
+        return rule.rate
+
+    assert shift() == FixedPoint.rate
+    assert [shift(rate=rate) for rate in (2.0, 1.0, 0.5, 0.14, 2**-5)] == [0, 0, 1, 3, 5]
 
 
 @pytest.mark.parametrize(
