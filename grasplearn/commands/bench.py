@@ -17,6 +17,7 @@ from grasplearn.learning.threads import threads
 from grasplearn.pictures import read_json
 from grasplearn.rules import RULES
 from grasplearn.show.costs import draw_costs
+from grasplearn.show.table import print_table
 from grasplearn.statistics import MEAN
 
 BENCHES = ("step",)
@@ -103,4 +104,4 @@ def _print(rows: list[Cost]) -> None:
             "" if grown is None else f"{grown / MIB:.0f} MiB",
             f"{row.multiplies / 1e9:.2f} G",
         )
-    Console().print(table)
+    print_table(table, Console())

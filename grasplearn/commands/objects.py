@@ -18,6 +18,7 @@ from grasplearn.config import Objects
 from grasplearn.geometry import WORKSPACE_CENTER
 from grasplearn.show.overlay import save_png
 from grasplearn.show.style import INK, PAPER, Frame, text_width, write
+from grasplearn.show.table import print_table
 from grasplearn.sim.camera import Eye
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import USER_SPLIT, Catalogue
@@ -76,15 +77,8 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         )
         table.add_row(*(Text(cell) for cell in cells))
     console = Console()
-    # Where the output is no terminal, nothing is folded: one line an object.
-    if not console.is_terminal:
-        console = Console(width=console.measure(table, options=_wide(console)).maximum)
-    console.print(table)
+    print_table(table, console)
     console.print(f"{len(rows)} objects", highlight=False)
-
-
-def _wide(console: Console) -> Any:
-    return console.options.update(max_width=10_000)
 
 
 def _axis(symmetry: SymmetryAxis) -> str:

@@ -59,16 +59,19 @@ def summary_table(rows: Sequence[Row], metric: str = "success") -> Table:
 def print_summary(
     rows: Sequence[Row], metric: str = "success", console: Console | None = None
 ) -> None:
-    """Prints what the figures are, and ``summary_table``.
-
-    Nothing is ever cut off: where the output is no terminal, the table is as wide as it likes.
-    """
+    """Prints what the figures are, and ``summary_table``."""
     console = console or Console()
     table = summary_table(rows, metric)
     counts = {int(r["trials"]) for r in rows if r["metric"] == metric and r["tier"] != MEAN}
     n = " to ".join(str(count) for count in sorted({min(counts), max(counts)})) if counts else "no"
     title = f"{metric.replace('_', ' ')}, 95 % Wilson interval, {n} trials a cell"
-    folded, flat = console.measure(table, options=console.options.update(max_width=1000))
-    table.width = flat if flat <= console.width or not console.is_terminal else folded
     console.print(Text(title, style="bold"), soft_wrap=True)
+    print_table(table, console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Prints a table of which nothing is ever cut off: where the output is no terminal, it is as
+    wide as it likes."""
+    folded, flat = console.measure(table, options=console.options.update(max_width=10_000))
+    table.width = flat if flat <= console.width or not console.is_terminal else folded
     console.print(table, crop=False)
