@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from grasplearn.edge.answer import around, peaks, probability_of
 from grasplearn.edge.names import AGREEMENTS, LIKENESS, PIXELS, SCORES, TOLD
 from grasplearn.edge.runtime import Array, Bound
+from grasplearn.whole import Contrast, middles
 
 # As in ``nets.verifier``, ``nets.proposals`` and ``learning.cases``; a test compares.
 WINDOW, REACH = 13, 1
@@ -59,12 +60,15 @@ class Reference:
     shown: Look
     rival: Look
     likeness: float
+    stride: int
+    contrast: Contrast | None = None
 
     @staticmethod
     def of(
         shown: Look,
         quality: Array,
-        cell: tuple[int, int],
+        picture: Array,
+        place: Place,
         own: Array,
         stride: int,
         look: Callable[[Place], Look],
@@ -72,23 +76,25 @@ class Reference:
         """Looks at a demonstration with the weights that it was imprinted into.
 
         Args:
-            shown: the shown spot. quality: (R, h, w), what is said of the demonstration.
-            cell: of the shown spot: its row and column. own: (h, w), 1 where the thing or its
+            shown: the shown spot. quality: (R, h, w), what is said of the demonstration, which is
+            picture: (5, H, W). place: of the shown spot. own: (h, w), 1 where the thing or its
                 surroundings are. look: at another place of the demonstration.
         """
-        y, x = cell
+        x, y = (round((q - (stride - 1) / 2) / stride) for q in place[:2])
         near = quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         elsewhere = np.where(own > 0.5, -np.inf, quality)
         best = float(elsewhere.max())
         if not math.isfinite(best):
-            return Reference(shown, shown, 0.0)
+            return Reference(shown, shown, 0.0, stride)
         rival = math.exp(min(best - float(near.max()), 0.0))
         probability = probability_of(elsewhere)
         u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
-        return Reference(shown, look((u, v, turn)), math.sqrt(rival))
+        contrast = Contrast.of(picture, place[:2], (u, v), rival)
+        return Reference(shown, look((u, v, turn)), math.sqrt(rival), stride, contrast)
 
-    def verified(self, verifier: Bound, seen: Look, quality: Array) -> Array:
-        """Returns quality (R, h, w) as logits after a second look at its best places."""
+    def verified(self, verifier: Bound, seen: Look, picture: Array, quality: Array) -> Array:
+        """Returns quality (R, h, w) as logits after a second look at the best places of a picture
+        (5, H, W)."""
         probability = probability_of(quality)
         found = [
             (max(around(probability, flat, 1)[3], 1e-12), np.unravel_index(flat, quality.shape))
@@ -106,6 +112,9 @@ class Reference:
         verifier.inputs[TOLD][:] = NONE
         verifier.inputs[TOLD][:count] = told
         scores = verifier.run()[SCORES][:count].astype(np.float64)
+        if self.contrast is not None:
+            spots = middles([(y, x) for _, y, x in cells], self.stride)
+            scores += self.contrast.scores(picture, spots)
         shifts = scores - _log_sum_exp(scores) + _log_sum_exp(told) - told
         logits = quality.astype(np.float64)
         logits -= _log_sum_exp(logits)

@@ -52,7 +52,7 @@ class Sight:
         if self.reference is None or not bool(np.isfinite(quality).all()):
             return quality, widths, quality
         seen, verifier = self._compared(out, encoded), self._open(layout.VERIFY)
-        return quality, widths, self.reference.verified(verifier, seen, quality)
+        return quality, widths, self.reference.verified(verifier, seen, encoded, quality)
 
     def imprint(self, encoded: Array, grasp: Grasp, own: Array | None) -> None:
         """Makes a demonstration, as an encoded picture (5, 224, 224), the head's kernels.
@@ -95,8 +95,6 @@ class Sight:
         self.reference = None
         if own is None or shown is None:
             return
-        place = _place(grasp)
-        x, y = (round((q - (self.stride - 1) / 2) / self.stride) for q in place[:2])
 
         def look(there: Place) -> Look:
             found = self._spot(encoded, there)[1]
@@ -104,7 +102,9 @@ class Sight:
             return found
 
         quality, _, _ = self.maps(encoded)
-        self.reference = Reference.of(shown, quality, (y, x), own, self.stride, look)
+        self.reference = Reference.of(
+            shown, quality, encoded, _place(grasp), own, self.stride, look
+        )
 
 
 def _place(grasp: Grasp) -> Place:

@@ -15,6 +15,7 @@ from grasplearn.nets.codec import Place, encode
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.proposals import propose, weighed
 from grasplearn.nets.verifier import Look, Verifier, evidence
+from grasplearn.whole import Contrast, middles
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +24,13 @@ class Reference:
 
     Attributes:
         likeness: how much of a rival it is, in [0, 1]; 0 where there is none.
+        contrast: how the two things differ as wholes; None where they do not.
     """
 
     shown: Look
     rival: Look
     likeness: float
+    contrast: Contrast | None = None
 
     @classmethod
     def of(
@@ -53,8 +56,12 @@ class Reference:
         shown = Look.spot(net, picture, place, features)
         if alike.rival_place is None:
             return cls(shown, shown, 0.0)
+        rival = alike.rival_place
+        contrast = Contrast.of(
+            picture.cpu().numpy(), (place.u, place.v), (rival.u, rival.v), alike.rival
+        )
         # The root: a spot a hundredth as probable is still worth a tenth of a look.
-        return cls(shown, Look.spot(net, picture, alike.rival_place), math.sqrt(alike.rival))
+        return cls(shown, Look.spot(net, picture, rival), math.sqrt(alike.rival), contrast)
 
     @torch.no_grad()
     def verified(
@@ -70,5 +77,8 @@ class Reference:
         seen = Look.at(net, picture, features)
         agreements, pixels = evidence(self.shown, self.rival, seen, [p.cell for p in proposals])
         likeness = told.new_tensor([self.likeness])
-        scores = verifier(agreements[None], pixels[None], likeness, told)
-        return weighed(quality, proposals, scores[0])
+        scores = verifier(agreements[None], pixels[None], likeness, told)[0].double().cpu()
+        if self.contrast is not None:
+            spots = middles([p.cell[1:] for p in proposals], net.spec.stride)
+            scores += torch.from_numpy(self.contrast.scores(picture[0].cpu().numpy(), spots))
+        return weighed(quality, proposals, scores)

@@ -1,19 +1,24 @@
-"""What fitting a grasp to its room is worth: the same imprints and scenes, with it and without.
+"""What a part of answering is worth: the same imprints and scenes, with it and without.
 
-    python benchmarks/room.py [--objects 24] [--trials 2] [--seed 1] [--tiers same,clutter]
+    python benchmarks/ablation.py room [--objects 24] [--trials 2] [--seed 1] [--tiers same,clutter]
+    python benchmarks/ablation.py wholes ...
 
+``room`` fits a grasp to the hand's room, ``wholes`` compares whole things with the demonstration's.
 On VALIDATION objects. Where both grasps are the same one is executed. Prints trials won and lost by
-tier, and how deep (mm beyond ``room.TOLERANCE``) the grasps that were not fitted stood in what was
-seen, by how they ended.
+tier, and how deep (mm beyond ``room.TOLERANCE``) the grasps without it stood in what was seen, by
+how they ended.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 from grasplearn.errors import DemonstrationError, NoGraspError, SceneError
 from grasplearn.evaluate import make_lesson
@@ -24,10 +29,12 @@ from grasplearn.learning.teaching import teach
 from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.room import Room
+from grasplearn.sim.judge import judge
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
-from grasplearn.trial import judge, trial_scene, trial_seed
+from grasplearn.trial import trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson
+from grasplearn.whole import Contrast
 
 
 def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> tuple[int, Grasp]:
@@ -35,11 +42,23 @@ def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> 
     return 0, grasps[0]
 
 
-class Comparison:
-    """Trials of one taught imprint after another, each with and without fitting."""
+def as_likely(self: Contrast, picture: object, spots: Sequence[object]) -> NDArray[np.float64]:
+    """Stands in for ``Contrast.scores``: one thing is as likely as another."""
+    return np.zeros(len(spots))
 
-    def __init__(self, world: World, seed: int) -> None:
-        self._world, self._seed = world, seed
+
+# What stands in for each part.
+PARTS: dict[str, tuple[Any, str, Any]] = {
+    "room": (Room, "best", as_proposed),
+    "wholes": (Contrast, "scores", as_likely),
+}
+
+
+class Comparison:
+    """Trials of one taught imprint after another, each with and without a part of answering."""
+
+    def __init__(self, world: World, seed: int, part: str) -> None:
+        self._world, self._seed, self._part = world, seed, PARTS[part]
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.depths: defaultdict[str, list[float]] = defaultdict(list)
 
@@ -50,20 +69,20 @@ class Comparison:
         scene = trial_scene(world, lesson, tier, others, seed)
         world.reset(scene)
         seen = world.observe()
-        with patch.object(Room, "best", as_proposed):
+        with patch.object(*self._part):
             plain = taught.predict(seen).grasp
-        fitted = taught.predict(seen).grasp
+        better = taught.predict(seen).grasp
         model = world.catalogue.get(scene.objects[0].object_id)
         without = judge(lesson, model, scene, plain, world.execute(plain))
         with_it = without
-        if plain.to_dict() != fitted.to_dict():
+        if plain.to_dict() != better.to_dict():
             world.reset(scene)
-            with_it = judge(lesson, model, scene, fitted, world.execute(fitted))
+            with_it = judge(lesson, model, scene, better, world.execute(better))
             self.counts[tier]["changed"] += 1
         self.counts[tier].update(
             trials=1,
             without=int(without.success),
-            fitted=int(with_it.success),
+            with_it=int(with_it.success),
             won=int(with_it.success and not without.success),
             lost=int(without.success and not with_it.success),
         )
@@ -72,6 +91,7 @@ class Comparison:
 
 
 def main(
+    part: tyro.conf.Positional[Literal["room", "wholes"]],
     objects: int = 24,
     trials: int = 2,
     seed: int = 1,
@@ -82,7 +102,7 @@ def main(
     world, pretrained = World(load_catalogue(None)[0]), load_pretrained(weights)
     chosen = tuple(tiers.split(","))
     settings = EvaluationSettings(("imprint",), chosen, split="validation", max_objects=objects)
-    comparison = Comparison(world, seed)
+    comparison = Comparison(world, seed, part)
     for model in select_objects(world.catalogue, settings):
         for look_alike in (False, True):
             own = [tier for tier in chosen if TIERS[tier].look_alike == look_alike]
@@ -100,7 +120,7 @@ def main(
                         comparison.hold(lesson, taught, tier, trial)
                     except (NoGraspError, SceneError) as error:
                         print(f"{model.object_id}, {tier}: left out, {error}")
-    names = ("trials", "without", "fitted", "won", "lost", "changed")
+    names = ("trials", "without", "with_it", "won", "lost", "changed")
     total: Counter[str] = Counter()
     for tier, counts in comparison.counts.items():
         total.update(counts)
