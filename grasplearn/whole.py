@@ -1,10 +1,11 @@
 """What the things that proposals stand on are like as a whole: size, height and colour.
 
 A verifier compares the surroundings of a spot. Where the demonstration itself held something that
-could be taken for the shown thing, what tells the two apart is often the whole: a twin in another
-size has the same rim, and light changes a colour more than a twin's differs, but it changes both.
+could be taken for the shown thing, what tells the two apart is often the whole: how large it is and
+which colour most of it has.
 
-Needs numpy alone: the full program and a device's runner share it.
+Needs numpy alone: the full program and a device's runner share it. ``learning.cutout`` takes things
+apart more finely, with OpenCV.
 """
 
 from __future__ import annotations
@@ -145,4 +146,5 @@ class Contrast:
 
 
 def _off(like: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How unlike two wholes are, on the scale of a log likelihood."""
     return float(np.log1p((((like - other) / NOISE) ** 2).sum() / TAIL))
