@@ -14,6 +14,7 @@ import numpy as np
 from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameError
 from grasplearn.files import write_json
 from grasplearn.geometry import heightmap
+from grasplearn.learning.cutout import things
 from grasplearn.learning.families import SETTINGS, View, Views, family_name, save_family
 from grasplearn.pictures import read_json
 from grasplearn.sim.families import Family, draw_family, places
@@ -154,4 +155,4 @@ def _view(
     found = tuple(
         np.array(places(scene, g, labels, scene.camera), np.float64).reshape(-1, 3) for g in grasps
     )
-    return View(seen.rgb, seen.height, seen.known, scene.tier, found, widths)
+    return View(seen.rgb, seen.height, seen.known, things(seen) > 0, scene.tier, found, widths)

@@ -32,7 +32,8 @@ def view(rng: np.random.Generator, tier: str = "same", hidden: bool = False) -> 
         arm = (along > low) & (along < high) & (-aside > left) & (-aside < right)
         picture[arm], height[arm] = color, 0.04
     place = np.empty((0, 3)) if hidden else np.array([[u, v, yaw]])
-    return View(picture, height, np.ones((SIDE, SIDE), bool), tier, (place,), (0.03,))
+    known = np.ones((SIDE, SIDE), bool)
+    return View(picture, height, known, height > 0, tier, (place,), (0.03,))
 
 
 def write_families(folder: Path, count: int, seed: int = 0) -> Path:

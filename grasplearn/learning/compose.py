@@ -8,13 +8,14 @@ thing itself, in other colours or another size, makes its own look-alike.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.geometry import hue_rotation
-from grasplearn.learning.cutout import STANDING, things
+from grasplearn.learning.cutout import STANDING
 from grasplearn.learning.families import View
 from grasplearn.types import Array
 
@@ -35,19 +36,18 @@ def compose(view: View, other: View, on_top: bool) -> View:
         on_top: whether the other's things are laid into ``view``; else those of ``view`` onto the
             other's table. What is cut out shows at its edges, so that both must happen.
     """
-    others = things(other.heightmap()) > 0
+    higher = other.things & (other.height > view.height)
     if on_top:
-        theirs = others & (other.height > view.height)
-        lost = theirs
+        theirs = lost = higher
     else:
-        mine = things(view.heightmap()) > 0
-        theirs = ~mine | (others & (other.height > view.height))
-        lost = theirs & (others | (view.height > STANDING))
+        theirs = ~view.things | higher
+        lost = theirs & (other.things | (view.height > STANDING))
     return replace(
         view,
         picture=np.where(theirs[..., None], other.picture, view.picture),
         height=np.where(theirs, other.height, view.height),
         known=np.where(theirs, other.known, view.known),
+        things=other.things | view.things,
         places=tuple(_kept(places, lost) for places in view.places),
     )
 
@@ -112,12 +112,15 @@ def laid(view: View, other: Twin, rng: np.random.Generator) -> View:
         turned = picture @ hue_rotation(other.hue).astype(np.float32).T
         picture = np.clip(turned, 0, 255).astype(np.uint8)
     size = (side, side)
-    known = cv2.warpAffine(view.known.astype(np.uint8), M, size, flags=cv2.INTER_NEAREST)
+
+    def moved(cells: NDArray[Any]) -> NDArray[Any]:
+        return cv2.warpAffine(cells, M, size, flags=cv2.INTER_NEAREST)
+
     return replace(
         view,
         picture=np.asarray(cv2.warpAffine(picture, M, size), np.uint8),
-        height=np.float32(other.scale)
-        * cv2.warpAffine(view.height, M, size, flags=cv2.INTER_NEAREST),
-        known=known > 0,
+        height=np.float32(other.scale) * moved(view.height),
+        known=moved(view.known.astype(np.uint8)) > 0,
+        things=moved(view.things.astype(np.uint8)) > 0,
         places=tuple(places[:0] for places in view.places),
     )

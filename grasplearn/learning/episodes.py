@@ -249,6 +249,7 @@ def _mirrored(view: View) -> View:
         picture=np.ascontiguousarray(view.picture[:, ::-1]),
         height=np.ascontiguousarray(view.height[:, ::-1]),
         known=np.ascontiguousarray(view.known[:, ::-1]),
+        things=np.ascontiguousarray(view.things[:, ::-1]),
         places=places,
     )
 

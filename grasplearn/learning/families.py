@@ -1,8 +1,9 @@
 """Training families on disk: what ``grasplearn render`` writes and training reads.
 
 A family is one file: several heightmaps of scenes that hold the same object, and where each of its
-grasps lies in each. Colours are JPEG, heights PNG in steps of 1 mm; about 25 kB a scene. Neither
-simulator nor environment is needed to read them.
+grasps lies in each. Colours are JPEG, heights PNG in steps of 1 mm; about 40 kB a scene. Where
+things stand is found once, when a family is saved, and not at every drawing. Neither simulator nor
+environment is needed to read them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ PATTERN = "family-*.npz"
 JPEG_QUALITY = 92
 # Heights are kept as whole millimetres from this one upwards, in a byte.
 LOWEST_MM = -20
+# What a cell is, as a sum.
+KNOWN, THING = 1, 2
 Bytes = NDArray[np.uint8]
 
 
@@ -38,6 +41,7 @@ class View:
 
     Attributes:
         picture: (N, N, 3) uint8; height: (N, N) float32, m; known: (N, N) bool.
+        things: (N, N) bool, where any stands (``cutout.things``).
         tier: which one it was drawn from.
         places: per grasp (k, 3), where it or one equal to it lies: u, v in pixels, and the
             direction of its x axis on the full turn, rad. k = 0: not to be seen here.
@@ -47,6 +51,7 @@ class View:
     picture: NDArray[np.uint8]
     height: NDArray[np.float32]
     known: NDArray[np.bool_]
+    things: NDArray[np.bool_]
     tier: str
     places: tuple[NDArray[np.float64], ...]
     widths: tuple[float, ...]
@@ -78,7 +83,8 @@ def save_family(folder: Path, index: int, family: Views) -> None:
     for view in family.views:
         colors.append(_encoded(".jpg", view.picture[:, :, ::-1], JPEG_QUALITY))
         millimetres = np.clip(np.rint(view.height * 1000) - LOWEST_MM, 0, 255).astype(np.uint8)
-        both = np.concatenate([millimetres, view.known.astype(np.uint8) * 255])
+        cells = np.asarray(KNOWN * view.known + THING * view.things, np.uint8)
+        both = np.concatenate([millimetres, cells])
         heights.append(_encoded(".png", both))
     meta = {
         "object": family.object_id,
@@ -121,11 +127,15 @@ def _view(color: Bytes, height: Bytes, told: dict[str, Any]) -> View:
     if bgr is None or both is None:
         raise ValueError("a picture cannot be decoded")
     side = len(bgr)
+    cells = np.asarray(both[side:], np.uint8)
+    if cells.max() > KNOWN + THING:
+        raise ValueError("an older version made it")
     metres = (both[:side].astype(np.float32) + np.float32(LOWEST_MM)) / np.float32(1000)
     return View(
         np.ascontiguousarray(np.asarray(bgr, np.uint8)[:, :, ::-1]),
         metres,
-        both[side:] > 127,
+        cells & KNOWN > 0,
+        cells & THING > 0,
         told["tier"],
         tuple(np.array(p, np.float64).reshape(-1, 3) for p in told["places"]),
         tuple(told["widths"]),

@@ -124,7 +124,8 @@ def pretrain(
     place = out.with_suffix("." + CHECKPOINT)
     done = resume(place, net, optimizer, _told(settings), settings.device)
     loss_of = team.shared(_EpisodeLoss(net))
-    began, losses = time.monotonic(), []
+    began = time.monotonic()
+    losses: list[Tensor] = []
     end = settings.steps if settings.stop is None else settings.stop
     drawn = DataLoader(
         _Episodes(paths, settings, team),
@@ -132,6 +133,7 @@ def pretrain(
         sampler=range(done, end),
         num_workers=settings.workers,
         worker_init_fn=deaf_to_interrupts,
+        pin_memory=settings.device == "cuda",
     )
     for step, some in zip(range(done, end), drawn, strict=True):
         for group in optimizer.param_groups:
@@ -141,7 +143,7 @@ def pretrain(
         last = step + 1 == end
         if team.leads and (last or (step + 1) % settings.check_every == 0):
             figures = localisation(net, asked, settings.seed) if asked else {}
-            figures["loss"] = float(np.mean(losses))
+            figures["loss"] = float(torch.stack(losses).mean())
             figures["seconds"] = time.monotonic() - began
             losses = []
             log(step + 1, figures)
@@ -203,11 +205,11 @@ class Drawn(NamedTuple):
 
     def to(self, device: str) -> Drawn:
         return Drawn(
-            self.patches.to(device),
-            self.widths.to(device),
-            self.pictures.to(device),
-            self.place.to(device),
-            self.width.to(device),
+            self.patches.to(device, non_blocking=True),
+            self.widths.to(device, non_blocking=True),
+            self.pictures.to(device, non_blocking=True),
+            self.place.to(device, non_blocking=True),
+            self.width.to(device, non_blocking=True),
             self.questions,
         )
 
@@ -250,7 +252,7 @@ def _step(
     optimizer: torch.optim.Optimizer,
     drawn: Drawn,
     settings: PretrainSettings,
-) -> float:
+) -> Tensor:
     optimizer.zero_grad()
     with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
         loss = loss_of(drawn.to(settings.device))
@@ -258,7 +260,9 @@ def _step(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM)
     optimizer.step()
-    return float(loss.detach())
+    # Not as a number: that would wait for the GPU, at every step.
+    detached: Tensor = loss.detach()
+    return detached
 
 
 @torch.no_grad()

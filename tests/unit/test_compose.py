@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from family_kit import SIDE, view, write_families
 
+from grasplearn.geometry import Heightmap
 from grasplearn.learning.compose import compose, look_alike, stranger
+from grasplearn.learning.cutout import things
 from grasplearn.learning.episodes import EpisodeSettings, draw_episode
 from grasplearn.learning.families import View, find_families
 from grasplearn.nets.graspnet import NetSpec
@@ -23,7 +25,8 @@ def block(u: int, v: int, height: float, color: tuple[int, int, int]) -> View:
     picture[v - 12 : v + 13, u - 12 : u + 13] = color
     heights[v - 12 : v + 13, u - 12 : u + 13] = height
     known = np.ones((SIDE, SIDE), bool)
-    return View(picture, heights, known, "same", (np.array([[u, v, 0.3]]),), (0.03,))
+    stands = things(Heightmap(picture, heights, known)) > 0
+    return View(picture, heights, known, stands, "same", (np.array([[u, v, 0.3]]),), (0.03,))
 
 
 @pytest.mark.parametrize("on_top", [True, False])

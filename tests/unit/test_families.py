@@ -31,7 +31,7 @@ def test_a_family_comes_back_as_it_was_written(tmp_path: Path) -> None:
     for a, b in zip(family.views, again.views, strict=True):
         assert np.allclose(a.places[0], b.places[0], atol=1e-3) and a.widths == b.widths
         assert np.abs(a.height - b.height).max() <= 0.0005
-        assert (a.known == b.known).all() and a.tier == b.tier
+        assert (a.known == b.known).all() and (a.things == b.things).all() and a.tier == b.tier
         assert np.abs(a.picture.astype(int) - b.picture).mean() < 3
     assert len(again.views[1].places[0]) == 0
 
