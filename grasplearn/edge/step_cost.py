@@ -136,9 +136,7 @@ class Multiplies(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten._int_mm.default:
-            self.count += args[0].shape[0] * args[0].shape[1] * args[1].shape[1]
-        elif func._overloadpacket in flop_registry:
+        if func._overloadpacket in flop_registry:
             # Torch counts a multiplication and an addition.
             made = flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
             self.count += int(made) // 2

@@ -16,6 +16,7 @@ from grasplearn.nets.integer import (
     convolve,
     log_sum_exp,
     product,
+    rows,
     square_root,
 )
 
@@ -67,23 +68,23 @@ def imprinted_maps(
     h: Fixed, weights: dict[str, Fixed], groups: int, fit: Fit
 ) -> tuple[Tensor, Tensor]:
     """Returns quality and width (R, h, w) int64 with LOSS_EXPONENT."""
-    rows, cells = h.values.shape[2:]
+    high, wide = h.values.shape[2:]
     project, kernels = weights["project"], weights["kernels"]
-    wide = Fixed(product(project.values, h.values.flatten(1)), project.exponent + h.exponent)
-    x = fit.narrow("head.project", wide, _FEATURE_BITS)
+    projected = product(project.values, h.values.flatten(1))
+    x = fit.narrow("head.project", Fixed(projected, project.exponent + h.exponent), _FEATURE_BITS)
     grouped = x.values.to(torch.int64).unflatten(0, (groups, -1))
     # The 1 in (|x|^2 + 1)^-1/2 at the square's exponent.
     one = 1 << max(0, 2 * x.exponent) if x.exponent >= 0 else 0
     length = square_root(((grouped**2).sum(1, keepdim=True) + one).clamp_(min=1))
     normal = ((grouped << _NORMAL_EXPONENT) // length).clamp_(-127, 127).to(torch.int8)
     turns, side = len(kernels.values), kernels.values.shape[-1]
-    by_group = kernels.values.unflatten(1, (groups, -1)).transpose(0, 1).flatten(2)
+    one_group = zip(kernels.values.chunk(groups, 1), normal, strict=True)
     found = [
-        product(by_group[g], columns(normal[g].view(-1, 1, rows, cells), side, 1, side // 2))
-        for g in range(groups)
+        product(rows(kernel), columns(x.view(-1, 1, high, wide), side, 1, side // 2))
+        for kernel, x in one_group
     ]
     maps = Fixed(
-        torch.stack(found).view(groups, turns, rows, cells), kernels.exponent + _NORMAL_EXPONENT
+        torch.stack(found).view(groups, turns, high, wide), kernels.exponent + _NORMAL_EXPONENT
     )
     fine = fit.narrow("head.maps", maps, _MAP_BITS)
     hidden = convolve(fit.narrow("head.coarse", maps), weights["spread"], padding=1)
@@ -98,5 +99,5 @@ def imprinted_maps(
     both = decoded.at(LOSS_EXPONENT) + Fixed(linked, link.exponent + fine.exponent).at(
         LOSS_EXPONENT
     )
-    quality, width = both.view(2, turns, rows, cells)
+    quality, width = both.view(2, turns, high, wide)
     return quality, width + weights["width"].at(LOSS_EXPONENT)
