@@ -111,7 +111,7 @@ def rows(kernels: Tensor) -> Tensor:
 
 
 def product(weights: Tensor, x: Tensor) -> Tensor:
-    """Returns the matrix product int64 of weights (O, n), up to 16 bits, and x (n, m), up to 8 bits.
+    """Returns the matrix product int64 of weights (O, n) of up to 16 bits and x (n, m) of up to 8.
 
     Of 32-bit integers: torch's products of bytes are thirty times as slow where the processor has
     no instruction for them. Weights whose sums could come to more are split into two bytes.
