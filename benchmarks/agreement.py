@@ -31,6 +31,7 @@ from grasplearn.learning.teaching_settings import Teaching, fine_tuning, rule_of
 from grasplearn.nets.codec import imprint
 from grasplearn.plan import EvaluationSettings, load_catalogue, select_objects
 from grasplearn.policies.learned import one_thread
+from grasplearn.rules.static_sgm import StaticSGM
 from grasplearn.sim.world import World
 from grasplearn.types import Demonstration
 
@@ -44,6 +45,8 @@ def cosines(
     imprint(net, shown, view)
     support, _ = support_set(net, view, shown.grasp, teaching, seed)
     rule, rng = rule_of(teaching, pretrained), np.random.default_rng(seed)
+    if isinstance(rule, StaticSGM):  # all that the modules say is looked at, not scales alone
+        rule = replace(rule, trained="all")
     assert rule is not None
     settings = replace(fine_tuning(teaching), agreement=frozenset(range(teaching.steps)))
     samples = batches(support, teaching)

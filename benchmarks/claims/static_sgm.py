@@ -87,7 +87,7 @@ class Teacher:
             self.optimizer.zero_grad()
             loss.backward()
         self.optimizer.step()
-        rule = StaticSGM(modules=self.modules) if rng.random() < 0.7 else Backprop()
+        rule = StaticSGM(modules=self.modules, trained="all") if rng.random() < 0.7 else Backprop()
         yield from rule.block_grads(net, batch, state, rng)  # type: ignore[arg-type]
 
 
@@ -127,9 +127,9 @@ def main(meta_tasks: int = 60, tasks: int = 24, seed: int = 0) -> None:
         p.copy_(torch.randn(p.shape, generator=draw) * p.std(correction=0))
     methods = {
         "backprop": (Backprop(), False),
-        "meta-trained modules": (StaticSGM(modules=modules), False),
-        "untrained modules (they pass the error on)": (StaticSGM(), False),
-        "random modules": (StaticSGM(modules=random), False),
+        "meta-trained modules": (StaticSGM(modules=modules, trained="all"), False),
+        "untrained modules (they pass the error on)": (StaticSGM(trained="all"), False),
+        "random modules": (StaticSGM(modules=random, trained="all"), False),
         "last layer only": (Backprop(), True),
     }
     found: dict[str, list[float]] = {name: [] for name in methods}

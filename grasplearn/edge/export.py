@@ -121,6 +121,7 @@ def step_of(pretrained: Pretrained, export: Export) -> Step:
         rule.limit,
         form_of(optimizer_of(teaching)),
         teaching.blocks,
+        rule.trained == "scale-bias",
         frozen_blocks(teaching, len(net.blocks)),
     )
 

@@ -107,6 +107,23 @@ class Trunk:
             return {"weight": g.transpose(weight, (1, 0, 2, 3)), "bias": bias}
         return {"weight": self.from_shifts(weight), "bias": bias}
 
+    def scale_grads(self, index: int, h: Value, out: Value, grad: GradOf) -> dict[str, Value]:
+        """As ``block_grads`` where of a kernel only its scale may change: without a convolution."""
+        g = self.graph
+        weight, bias = (self.weights[f"blocks.{index}.{name}"] for name in ("weight", "bias"))
+        slopes: list[Value] = []
+        biases: list[Value] = []
+        for strip in strips(out.shape):
+            made = self.strip(out, strip)
+            masked = g.where(g.greater(made, 0.0), grad(strip), 0.0)
+            if index:
+                made = g.sub(made, self.strip(h, strip))
+            slopes.append(g.sum(g.mul(masked, made), [0, 2, 3]))
+            biases.append(g.sum(masked, [0, 2, 3]))
+        for_bias = total(g, biases)
+        slope = g.sub(total(g, slopes), g.mul(bias, for_bias))
+        return {"weight": g.mul(weight, g.reshape(slope, (bias.size, 1, 1, 1))), "bias": for_bias}
+
     def strip(self, x: Value, strip: Strip, halo: int = 0) -> Value:
         """A strip of maps, and as many of ``halo`` rows above and below as there are."""
         one = self.graph.part(x, 0, strip.sample, strip.sample + 1)

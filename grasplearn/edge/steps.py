@@ -54,6 +54,7 @@ class Step:
         modules: tensors of every block's gradient module but the last's, in order.
         limit: how many times the error's size a guess may have (``StaticSGM.limit``).
         form: of the optimizer. blocks: the blocks' step size / the head's.
+        scales: whether guesses train kernels' scales and biases alone (``StaticSGM.trained``).
         frozen: how many of the first blocks stay as they are.
     """
 
@@ -65,6 +66,7 @@ class Step:
     limit: float
     form: Form
     blocks: float
+    scales: bool
     frozen: int = 0
 
     @property
@@ -203,7 +205,7 @@ class _Writer:
 
     Attributes:
         layers: what the graph's parts are written with; form: of the optimizer.
-        blocks: the blocks' step size / the head's.
+        blocks: the blocks' step size / the head's. scales: see ``Step``.
         state: the optimizer's tensors, ``kind.weight``; told: what every update is told.
         names: of the weights' inputs and outputs, where they are not the weights' own.
     """
@@ -211,6 +213,7 @@ class _Writer:
     layers: HeadLayers
     form: Form
     blocks: float
+    scales: bool
     state: Mapping[str, Value]
     told: Told
     names: Mapping[str, str] = field(default_factory=dict)
@@ -232,7 +235,7 @@ class _Writer:
         }
         told = Told(g.input(RATE, ()), g.input(STEP, ()))
         layers = HeadLayers(g, step.spec, weights)
-        return _Writer(layers, step.form, step.blocks, state, told, names)
+        return _Writer(layers, step.form, step.blocks, step.scales, state, told, names)
 
     @property
     def graph(self) -> Graph:
@@ -261,7 +264,8 @@ class _Writer:
             squares.append(g.reduce("ReduceSumSquare", made))
             return made
 
-        grads = self.layers.block_grads(index, h, out, watched)
+        pull = self.layers.scale_grads if self.scales else self.layers.block_grads
+        grads = pull(index, h, out, watched)
         size = g.map("Sqrt", g.mul(total(g, squares), 1 / out.size))
         high = g.node("Greater", [size, most], ())
         factor = g.where(high, g.div(most, size), 1.0)

@@ -233,7 +233,7 @@ def _teach_task(
         likeness(learner, episode.view, pieces.thing, place).equals,
     )
     rule = settings.static_rule
-    on_policy = StaticSGM(rule.error, modules, rule.limit)
+    on_policy = replace(rule, modules=modules)
     teacher = _Teacher(modules, optimizer, on_policy, rng, tally)
     recurring = rule.error == "cached"
     pool = RECURRING_BATCHES if recurring else settings.steps

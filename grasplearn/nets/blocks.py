@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grasplearn.nets.chain import Block, Grads
-from grasplearn.nets.conv import conv_grads, relu_grad_
+from grasplearn.nets.conv import conv_grads, relu_grad_, scale_grads
 from grasplearn.nets.integer import Fit, Fixed, add_bias, convolve
 from grasplearn.nets.sparse import Keep, sparse_conv_grads
 
@@ -46,6 +46,9 @@ class Stem(Block):
             h, self.weight, g, stride=self.stride, padding=self.padding, need_input=need_input
         )
         return {"weight": weight, "bias": g.sum((0, 2, 3))}, for_input
+
+    def scale_vjp(self, h: Tensor, out: Tensor, g: Tensor) -> Grads:
+        return scale_grads(self.weight, self.bias, relu_grad_(g, out), out)
 
     def sparse_vjp(
         self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
@@ -86,6 +89,10 @@ class Residual(Block):
         for_input, weight = conv_grads(h, self.weight, g, padding=1, need_input=need_input)
         grads = {"weight": weight, "bias": g.sum((0, 2, 3))}
         return grads, None if for_input is None else for_input.add_(g)
+
+    def scale_vjp(self, h: Tensor, out: Tensor, g: Tensor) -> Grads:
+        made = (after - before for after, before in zip(out, h, strict=True))
+        return scale_grads(self.weight, self.bias, relu_grad_(g, out), made)
 
     def sparse_vjp(
         self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True

@@ -92,6 +92,19 @@ class Block(nn.Module):
             found[-1] if need_input else None
         )
 
+    def scale_vjp(self, h: Tensor, out: Tensor, g: Tensor) -> Grads:
+        """As ``vjp`` where of a kernel only its scale may change; biases are free.
+
+        A kernel's gradient is the slope along itself, times itself. A block whose output tells what
+        its convolution made needs no convolution for that.
+        """
+        grads, _ = self.vjp(h, out, g, need_input=False)
+        for name, p in self.named_parameters():
+            if p.dim() > 1:
+                slopes = (grads[name] * p).flatten(1).sum(1)
+                grads[name] = p.detach() * slopes.view(-1, *[1] * (p.dim() - 1))
+        return grads
+
     def sparse_vjp(
         self, h: Tensor, out: Tensor, g: Tensor, keep: Keep, need_input: bool = True
     ) -> tuple[Grads, Tensor | None]:

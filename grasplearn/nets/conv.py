@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -31,6 +33,22 @@ def conv_grads(
         turned = weight.transpose(0, 1).flip(2, 3)
         for_input = torch.nn.functional.conv2d(g, turned, padding=weight.shape[-1] - 1 - padding)
     return for_input, for_weight
+
+
+def scale_grads(
+    weight: Tensor, bias: Tensor, g: Tensor, made: Iterable[Tensor]
+) -> dict[str, Tensor]:
+    """Returns the gradients of a convolution's weight, along every kernel alone, and of its bias.
+
+    Args:
+        weight: (O, I, k, k); bias: (O,); g: (B, O, H, W), dloss/doutput.
+        made: of every sample (O, H, W) the output, or anything where g is 0.
+    """
+    for_bias = g.sum((0, 2, 3))
+    slopes = -bias * for_bias
+    for one, output in zip(g, made, strict=True):
+        slopes += (one * output).sum((1, 2))
+    return {"weight": weight.detach() * slopes.view(-1, 1, 1, 1), "bias": for_bias}
 
 
 def relu_grad_(g: Tensor, out: Tensor) -> Tensor:

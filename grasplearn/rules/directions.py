@@ -20,12 +20,17 @@ from grasplearn.nets.chain import Grads
 Trained = Literal["all", "scale-bias"]
 
 
+def check_trained(trained: str) -> None:
+    """Raises InvalidValueError for anything else."""
+    if trained not in ("all", "scale-bias"):
+        raise InvalidValueError(f"trained must be all or scale-bias; got '{trained}'")
+
+
 def check_settings(trained: str, directions: int) -> None:
     """Raises:
     InvalidValueError: a value is out of its range.
     """
-    if trained not in ("all", "scale-bias"):
-        raise InvalidValueError(f"trained must be all or scale-bias; got '{trained}'")
+    check_trained(trained)
     if type(directions) is not int or directions < 1:
         raise InvalidValueError(f"directions must be a whole number from 1 on: {directions}")
 

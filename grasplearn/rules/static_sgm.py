@@ -13,6 +13,7 @@ from torch import Tensor
 from grasplearn.errors import InvalidValueError
 from grasplearn.nets.chain import Batch, Block, Chain, HeadStep
 from grasplearn.rules.base import BlockGrad, Guard, Memory, root_mean_square
+from grasplearn.rules.directions import Trained, check_trained
 from grasplearn.rules.sgm import SGMs
 
 ErrorKind = Literal["exact", "cached", "target"]
@@ -55,6 +56,10 @@ class StaticSGM:
         modules: trained ones; None for untrained.
         limit: how many times the error's root mean square a guess may have before it is scaled
             down to that.
+        trained: of the blocks whose gradient is guessed: ``scale-bias``, every kernel's scale and
+            every bias; ``all``, every weight by itself. What a guess says of thousands of weights
+            is mostly wrong, of a few dozen it is right on the whole; and their gradient is a sum
+            over cells where every weight's is a convolution.
 
     Raises:
         InvalidValueError: a setting is out of its range.
@@ -66,10 +71,12 @@ class StaticSGM:
     error: ErrorKind = "exact"
     modules: Guesser | None = None
     limit: float = 10.0
+    trained: Trained = "scale-bias"
 
     def __post_init__(self) -> None:
         if self.error not in ("exact", "cached", "target"):
             raise InvalidValueError(f"error must be exact, cached or target; got '{self.error}'")
+        check_trained(self.trained)
         if not self.limit > 0:
             raise InvalidValueError(f"limit must be above 0, got {self.limit}")
 
@@ -104,7 +111,9 @@ class StaticSGM:
             yield BlockGrad(last + 1, head.grads, head.loss)
         if self.error == "cached":
             state.errors[batch.keys] = error.clone()
-        yield self._update(block, last, h, out, error, np.inf)
+        size = root_mean_square(error)
+        exact = block.vjp(h, out, error, need_input=False)[0] if np.isfinite(size) else {}
+        yield BlockGrad(last, exact, guard=Guard.FINE if exact else Guard.SKIPPED)
 
     def told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
         """Returns the error the modules are told before any pass, or None if it must be found."""
@@ -130,5 +139,7 @@ class StaticSGM:
         if size > most:
             g.mul_(most / size)
             guard = Guard.SCALED
+        if self.trained == "scale-bias":
+            return BlockGrad(index, block.scale_vjp(h, out, g), guard=guard)
         grads, _ = block.vjp(h, out, g, need_input=False)
         return BlockGrad(index, grads, guard=guard)

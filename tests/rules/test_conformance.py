@@ -92,12 +92,15 @@ class Perfect:
     memory = "flat"
 
     def init(self, net, rng):
-        return self.rule(error=self.error, limit=float("inf")).init(net, rng)
+        return self.feed_forward.init(net, rng)
+
+    @property
+    def feed_forward(self) -> StaticSGM:
+        return self.rule(error=self.error, limit=float("inf"), trained="all")
 
     def block_grads(self, net, batch, state, rng):
         state.modules = Oracle(net, batch)
-        rule = self.rule(error=self.error, limit=float("inf"))
-        yield from rule.block_grads(net, batch, state, rng)
+        yield from self.feed_forward.block_grads(net, batch, state, rng)
 
 
 @pytest.mark.parametrize("error", ["exact", "cached", "target"])
@@ -127,16 +130,21 @@ class StaleActivation(StaticSGM):
 
     def block_grads(self, net, batch, state, rng) -> Iterator[BlockGrad]:
         block = net.block(1)
-        sound = block.vjp
+        sound = {way: getattr(block, way) for way in ("vjp", "scale_vjp")}
 
-        def stale(h, out, g, need_input=True):
-            before = getattr(state, "before", h.roll(1, 0))
-            state.before = h
-            return sound(before, out, g, need_input)
+        def stale(way: str):
+            def pull(h, *rest, **more):
+                before = getattr(state, "before", h.roll(1, 0))
+                state.before = h
+                return sound[way](before, *rest, **more)
 
-        block.vjp = stale
+            return pull
+
+        for way in sound:
+            setattr(block, way, stale(way))
         yield from super().block_grads(net, batch, state, rng)
-        del block.vjp
+        for way in sound:
+            delattr(block, way)
 
 
 class PostUpdate(StaticSGM):

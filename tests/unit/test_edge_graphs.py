@@ -26,6 +26,7 @@ from grasplearn.learning.pretrained import Pretrained, load_pretrained
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.graspnet import GraspNet, NetSpec
 from grasplearn.rules.sgm import SGMs
+from grasplearn.rules.tail import Tail
 
 STEPS, SIDE, SAMPLES = 5, 64, 2
 
@@ -66,17 +67,25 @@ def batches(pretrained: Pretrained) -> list[Batch]:
 @pytest.mark.parametrize("method", ["static-sgm", "static-sgm-one-pass"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("form", ["whole", "chain"])
-@pytest.mark.parametrize("frozen", [0, 1, 2])
+@pytest.mark.parametrize(("trained", "frozen"), [("scale-bias", 0), ("scale-bias", 2), ("all", 1)])
 def test_steps_are_those_of_torch(
-    pretrained: Pretrained, method: str, name: str, form: str, frozen: int, tmp_path: Path
+    pretrained: Pretrained,
+    method: str,
+    name: str,
+    form: str,
+    trained: str,
+    frozen: int,
+    tmp_path: Path,
 ) -> None:
     optimizer = {"lars": Lars(0.02), "sgd": SGD(1e-3, 0.5), "adam": Adam(1e-3)}[name]
     told = Export(method, name, SIDE, SAMPLES)
     step = step_of(pretrained, told)
-    step = replace(step, form=form_of(optimizer), frozen=frozen)
+    scales = trained == "scale-bias"
+    step = replace(step, form=form_of(optimizer), frozen=frozen, scales=scales)
     samples, rng = batches(pretrained), np.random.default_rng(0)
     settings = FineTuning(optimizer=optimizer, blocks=step.blocks)
-    rule = pretrained.rule(method, frozen)
+    modules = pretrained.modules[method].after(frozen)
+    rule = Tail(replace(pretrained.rule(method), modules=modules, trained=trained), frozen)
     tuned, report = fine_tune(pretrained.net, samples, rule, rng, settings, STEPS)
     own = {n: a.copy() for n, a in arrays(pretrained.net).items()}
     cached = method != "static-sgm"

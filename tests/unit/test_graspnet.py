@@ -59,6 +59,16 @@ def test_a_blocks_closed_form_equals_autograd(block: Block, shape: tuple[int, ..
     assert torch.allclose(found_input, wanted_input)
     for name, w in wanted.items():
         assert torch.allclose(found[name], w), name
+    scales = Block.scale_vjp(block, h, out, g.clone())
+    with torch.no_grad():
+        found = block.scale_vjp(h, out, g.clone())
+    for name, w in scales.items():
+        assert torch.allclose(found[name], w), name
+    # Along a kernel the slope is the whole gradient's.
+    along = [(grads["weight"] * block.weight).flatten(1).sum(1) for grads in (wanted, scales)]
+    length = (block.weight**2).flatten(1).sum(1)
+    assert torch.allclose(along[1], along[0] * length)
+    assert torch.equal(scales["bias"], wanted["bias"])
 
 
 def test_the_same_seed_makes_the_same_net_whatever_else_is_drawn() -> None:
