@@ -52,7 +52,7 @@ narrow: $(READY)
 	$(BIN)/grasplearn pretrain $(NARROW) --validation out/validation --bf16 --steps 6000 --rate 0.0015 --out out/narrow-pre.safetensors
 	$(BIN)/grasplearn pretrain $(NARROW) --validation out/validation --bf16 --steps 6000 --rate 0.0015 --augmented 0.5 --out out/narrow-augmented.safetensors
 	$(BIN)/grasplearn meta-train $(NARROW) --weights out/narrow-pre.safetensors --steps 12 --tasks 120 --out out/narrow-two-pass.safetensors
-	$(BIN)/grasplearn meta-train $(NARROW) --weights out/narrow-two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --refining-steps 48 --refining-rate 0.002 --refining-rates cdni=0.004,meprop=0.004,forward-gradient=0.008,spsa=0.004,last-block=0.004 --refining-blocks 0.5 --refining-doubt 0.08 --out out/narrow.safetensors
+	$(BIN)/grasplearn meta-train $(NARROW) --weights out/narrow-two-pass.safetensors --steps 12 --tasks 40 --rule static-sgm-one-pass --refining-steps 48 --refining-rate 0.002 --refining-rates static-sgm=0.008,static-sgm-one-pass=0.004,cdni=0.004,meprop=0.004,forward-gradient=0.016,spsa=0.016,last-block=0.004 --refining-blocks 0.5 --refining-doubt 0.08 --out out/narrow.safetensors
 	cp out/narrow.safetensors out/narrow-augmented.safetensors grasplearn/weights
 
 # Records the quick benchmark's figures, which the tests compare with.
