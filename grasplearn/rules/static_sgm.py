@@ -57,9 +57,8 @@ class StaticSGM:
         limit: how many times the error's root mean square a guess may have before it is scaled
             down to that.
         trained: of the blocks whose gradient is guessed: ``scale-bias``, every kernel's scale and
-            every bias; ``all``, every weight by itself. What a guess says of thousands of weights
-            is mostly wrong, of a few dozen it is right on the whole; and their gradient is a sum
-            over cells where every weight's is a convolution.
+            every bias; ``all``, every weight by itself. The gradient of scales is a sum over cells
+            where that of every weight is a convolution, and they refined no worse (docs/RULES.md).
 
     Raises:
         InvalidValueError: a setting is out of its range.

@@ -308,9 +308,12 @@ def test_integer_arithmetic_against_pythons_own() -> None:
     draw = torch.Generator().manual_seed(0)
     values = torch.randint(1, 1 << 40, (300,), generator=draw)
     assert integer.square_root(values).tolist() == [int(v) for v in np.sqrt(values.numpy())]
-    w = torch.randint(-32512, 32513, (5, 400), generator=draw, dtype=torch.int16)
-    x = torch.randint(-127, 128, (400, 30), generator=draw, dtype=torch.int8)
-    assert torch.equal(integer.product(w, x), w.long() @ x.long())
+    for long in (400, 4000):  # whose sums fit into 32 bits, and do not
+        w = torch.randint(-32512, 32513, (5, long), generator=draw, dtype=torch.int16)
+        x = torch.randint(-127, 128, (long, 30), generator=draw, dtype=torch.int8)
+        assert torch.equal(integer.product(w, x), w.long() @ x.long())
+    w, x = torch.full((1, long), 32512), torch.full((long, 1), 127)
+    assert integer.product(w, x).item() == 32512 * 127 * long
     logits = torch.randn(500, generator=draw) * 5
     whole = (logits * 4096).round().long()
     assert integer.log_sum_exp(whole) / 4096 == pytest.approx(float(logits.logsumexp(0)), abs=2e-3)

@@ -38,6 +38,18 @@ def test_both_things_are_seen_and_the_place_is_kept(on_top: bool) -> None:
     assert made.places[0].tolist() == [[60, 60, 0.3]]
 
 
+def test_where_things_stand_goes_with_them() -> None:
+    """Through a move, a mirror, another size, and into a composed scene."""
+    rng, one = np.random.default_rng(0), block(90, 120, 0.04, (200, 0, 0))
+    one = replace(one, things=one.height > 0)
+    for _ in range(5):
+        moved = look_alike(one, 0, rng)
+        assert moved.things.any() and (moved.things == (moved.height > 0)).all()
+    two = block(150, 150, 0.03, (0, 0, 200))
+    both = compose(one, replace(two, things=two.height > 0), on_top=True)
+    assert (both.things == (both.height > 0)).all()
+
+
 @pytest.mark.parametrize("on_top", [True, False])
 @pytest.mark.parametrize(("height", "kept"), [(0.02, 1), (0.08, 0)])
 def test_the_higher_thing_is_seen(on_top: bool, height: float, kept: int) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -36,7 +37,7 @@ def test_a_family_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert len(again.views[1].places[0]) == 0
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "missing key"])
+@pytest.mark.parametrize("damage", ["cut", "other", "missing key", "older"])
 def test_a_damaged_family_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     write_families(tmp_path, 1)
     path = tmp_path / family_name(0)
@@ -44,6 +45,12 @@ def test_a_damaged_family_is_refused_by_name(tmp_path: Path, damage: str) -> Non
         path.write_bytes(path.read_bytes()[:5000])
     elif damage == "other":
         path.write_bytes(b"not a family")
+    elif damage == "older":  # which kept no things: what is known was 255
+        with np.load(path) as data:
+            kept = dict(data)
+        both = cv2.imdecode(kept["height0"], cv2.IMREAD_GRAYSCALE)
+        both[SIDE:] = 255
+        np.savez(path, **{**kept, "height0": cv2.imencode(".png", both)[1].ravel()})
     else:
         np.savez(path, color0=np.zeros(3, np.uint8))
     with pytest.raises(FileFormatError, match=family_name(0)):
