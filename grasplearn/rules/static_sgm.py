@@ -110,9 +110,7 @@ class StaticSGM:
             yield BlockGrad(last + 1, head.grads, head.loss)
         if self.error == "cached":
             state.errors[batch.keys] = error.clone()
-        size = root_mean_square(error)
-        exact = block.vjp(h, out, error, need_input=False)[0] if np.isfinite(size) else {}
-        yield BlockGrad(last, exact, guard=Guard.FINE if exact else Guard.SKIPPED)
+        yield self._update(block, last, h, out, error)
 
     def told(self, net: Chain, batch: Batch, state: SGMState) -> Tensor | None:
         """Returns the error the modules are told before any pass, or None if it must be found."""
@@ -125,20 +123,26 @@ class StaticSGM:
         return None
 
     def _update(
-        self, block: Block, index: int, h: Tensor, out: Tensor, g: Tensor, most: float
+        self,
+        block: Block,
+        index: int,
+        h: Tensor,
+        out: Tensor,
+        g: Tensor,
+        most: float | None = None,
     ) -> BlockGrad:
         """Returns a block's own gradient from the gradient g at its output, which is consumed.
 
-        ``most``: the greatest root mean square that g may have.
+        ``most``: the greatest root mean square that a guess g may have; None where g is exact.
         """
         size = root_mean_square(g)
         if not np.isfinite(size):
             return BlockGrad(index, {}, guard=Guard.SKIPPED)
         guard = Guard.FINE
-        if size > most:
+        if most is not None and size > most:
             g.mul_(most / size)
             guard = Guard.SCALED
-        if self.trained == "scale-bias":
+        if most is not None and self.trained == "scale-bias":
             return BlockGrad(index, block.scale_vjp(h, out, g), guard=guard)
         grads, _ = block.vjp(h, out, g, need_input=False)
         return BlockGrad(index, grads, guard=guard)
