@@ -36,11 +36,11 @@ def view(rng: np.random.Generator, tier: str = "same", hidden: bool = False) -> 
     return View(picture, height, known, height > 0, tier, (place,), (0.03,))
 
 
-def write_families(folder: Path, count: int, seed: int = 0) -> Path:
-    """Writes so many families of four scenes."""
+def write_families(folder: Path, count: int, seed: int = 0, last: str = "view") -> Path:
+    """Writes so many families of four scenes, the ``last`` of that tier."""
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        views = tuple(view(rng, tier) for tier in ("same", "same", "same", "view"))
+        views = tuple(view(rng, tier) for tier in ("same", "same", "same", last))
         save_family(folder, index, Views("hook", views, 2))
     write_json(folder / SETTINGS, {"families": count, "split": "train", "seed": seed})
     return folder

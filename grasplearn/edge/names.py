@@ -12,7 +12,8 @@ LOSS, SCALED, SKIPPED = "loss", "scaled", "skipped"
 # What the second look compares: normalised features and the log of their groups' size. What it is
 # given of the proposals, and what it says of them.
 FEATURES, LIVELINESS = "features", "liveliness"
-AGREEMENTS, PIXELS, LIKENESS, TOLD, SCORES = "agreements", "pixels", "likeness", "told", "scores"
+AGREEMENTS, PIXELS, PAIRS = "agreements", "pixels", "pairs"
+LIKENESS, TOLD, SCORES = "likeness", "told", "scores"
 # The error at the head's input that a step is told, and the one that it found.
 ERROR, NEW_ERROR = "error", "new_error"
 # An output that becomes the input of the rest of its name.

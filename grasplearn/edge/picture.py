@@ -202,6 +202,7 @@ def encode(view: View) -> Picture:
 
 def patch(picture: Picture, u: float, v: float, turn: float, side: int) -> Picture:
     """As one of ``codec.patches``: (5, S, S), turned by ``turn`` about (u, v)."""
+    _, height, width = picture.shape
     middle, (c, s) = (side - 1) / 2, (math.cos(turn), math.sin(turn))
     rows, columns = np.mgrid[:side, :side] - middle
     x, y = u + c * columns - s * rows, v + s * columns + c * rows
@@ -211,7 +212,7 @@ def patch(picture: Picture, u: float, v: float, turn: float, side: int) -> Pictu
         for dx in (0, 1):
             at_y, at_x = top + dy, left + dx
             share = np.abs(1 - dy - (y - top)) * np.abs(1 - dx - (x - left))
-            inside = (at_y >= 0) & (at_y < SIDE) & (at_x >= 0) & (at_x < SIDE)
-            seen = picture[:, at_y.clip(0, SIDE - 1), at_x.clip(0, SIDE - 1)]
+            inside = (at_y >= 0) & (at_y < height) & (at_x >= 0) & (at_x < width)
+            seen = picture[:, at_y.clip(0, height - 1), at_x.clip(0, width - 1)]
             out += (seen * (share * inside)).astype(np.float32)
     return out

@@ -1,6 +1,7 @@
 """The second look at what a prediction proposes, with numpy and one graph.
 
-What ``learning.reference``, ``nets.proposals`` and ``nets.verifier`` do; a test compares.
+What ``learning.reference``, ``nets.proposals``, ``nets.verifier`` and ``nets.overview`` do; a test
+compares.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.edge.answer import around, peaks, probability_of
-from grasplearn.edge.names import AGREEMENTS, LIKENESS, PIXELS, SCORES, TOLD
+from grasplearn.edge.names import AGREEMENTS, LIKENESS, PAIRS, PIXELS, SCORES, TOLD
+from grasplearn.edge.picture import patch
 from grasplearn.edge.runtime import Array, Bound
-from grasplearn.whole import Contrast, middles
+from grasplearn.whole import STANDING, Contrast, middles
 
-# As in ``nets.verifier``, ``nets.proposals`` and ``learning.cases``; a test compares.
+# As in ``nets.verifier``, ``nets.overview``, ``nets.proposals`` and ``learning.cases``; a test
+# compares.
 WINDOW, REACH = 13, 1
+SIDE, CELLS, HEIGHT = 25, 2, 3
 MOST, FAINTEST, NONE = 8, 14.0, -99.0
 
 Cell = tuple[int, int, int]
@@ -53,6 +57,14 @@ def pooled(pictures: Array, stride: int) -> Array:
     return np.asarray(cells.mean((-3, -1)), np.float32)
 
 
+def overview(pixels: Array, place: Place, stride: int) -> Array:
+    """As one of ``nets.overview.overviews``: (5, SIDE, SIDE)."""
+    x, y = ((q - (stride - 1) / 2) / stride for q in place[:2])
+    seen = pooled(patch(pixels, x, y, -place[2], SIDE * CELLS), CELLS)
+    seen[:HEIGHT] *= seen[HEIGHT] > STANDING
+    return seen
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """As ``learning.reference.Reference``."""
@@ -60,6 +72,7 @@ class Reference:
     shown: Look
     rival: Look
     likeness: float
+    overview: Array
     stride: int
     contrast: Contrast | None = None
 
@@ -83,31 +96,35 @@ class Reference:
         x, y = (round((q - (stride - 1) / 2) / stride) for q in place[:2])
         near = quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         elsewhere = np.where(own > 0.5, -np.inf, quality)
-        best = float(elsewhere.max())
+        best, around_it = float(elsewhere.max()), overview(pooled(picture, stride), place, stride)
         if not math.isfinite(best):
-            return Reference(shown, shown, 0.0, stride)
+            return Reference(shown, shown, 0.0, around_it, stride)
         rival = math.exp(min(best - float(near.max()), 0.0))
         probability = probability_of(elsewhere)
         u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
         contrast = Contrast.of(picture, place[:2], (u, v), rival)
-        return Reference(shown, look((u, v, turn)), math.sqrt(rival), stride, contrast)
+        other = look((u, v, turn))
+        return Reference(shown, other, math.sqrt(rival), around_it, stride, contrast)
 
     def verified(self, verifier: Bound, seen: Look, picture: Array, quality: Array) -> Array:
         """Returns quality (R, h, w) as logits after a second look at the best places of a picture
         (5, H, W)."""
         probability = probability_of(quality)
         found = [
-            (max(around(probability, flat, 1)[3], 1e-12), np.unravel_index(flat, quality.shape))
+            (around(probability, flat, self.stride), np.unravel_index(flat, quality.shape))
             for flat in peaks(quality, FAINTEST, MOST)
         ]
-        found.sort(key=lambda one: -one[0])
-        told = np.log([share for share, _ in found])
+        found.sort(key=lambda one: -one[0][3])
+        told = np.log([max(share, 1e-12) for (*_, share), _ in found])
         cells = [(int(r), int(y), int(x)) for _, (r, y, x) in found]
         count = len(cells)
-        verifier.inputs[AGREEMENTS][:] = verifier.inputs[PIXELS][:] = 0
-        verifier.inputs[AGREEMENTS][:count], verifier.inputs[PIXELS][:count] = self._evidence(
-            seen, cells
-        )
+        given = dict(zip((AGREEMENTS, PIXELS), self._evidence(seen, cells), strict=True))
+        if PAIRS in verifier.inputs:
+            there = [overview(seen.pixels, place[:3], self.stride) for place, _ in found]
+            given[PAIRS] = np.stack([np.concatenate([one, self.overview]) for one in there])
+        for name, maps in given.items():
+            verifier.inputs[name][:] = 0
+            verifier.inputs[name][:count] = maps
         verifier.inputs[LIKENESS][...] = self.likeness
         verifier.inputs[TOLD][:] = NONE
         verifier.inputs[TOLD][:count] = told

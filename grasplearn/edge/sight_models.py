@@ -17,6 +17,7 @@ from grasplearn.edge.names import (
     KERNELS,
     LIKENESS,
     LIVELINESS,
+    PAIRS,
     PICTURE,
     PIXELS,
     QUALITY,
@@ -25,6 +26,7 @@ from grasplearn.edge.names import (
     WIDTHS,
 )
 from grasplearn.nets.graspnet import CHANNELS, NetSpec
+from grasplearn.nets.overview import SIDE
 from grasplearn.nets.proposals import MOST
 from grasplearn.nets.verifier import SPOTS, WINDOW
 
@@ -81,8 +83,9 @@ def imprint_model(
 
 
 def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> onnx.ModelProto:
-    """Agreements (K, M G, W, W), pixels (K, 15, W, W), likeness () and the head's log
-    probabilities (K,) of as many proposals as are looked at -> their scores (K,).
+    """Agreements (K, M G, W, W), pixels (K, 15, W, W), pairs of overviews (K, 10, SIDE, SIDE) where
+    the verifier compares them, likeness () and the head's log probabilities (K,) of as many
+    proposals as are looked at -> their scores (K,).
 
     Args:
         weights: the verifier's; constants, for it is never taught.
@@ -106,19 +109,44 @@ def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> o
     for block in blocks:
         x = g.add(x, _residual(g, x, own, f"body.{block}"))
     x = g.relu(x)
-    middle = (WINDOW // 2, WINDOW // 2 + 1)
+    score = _scored(g, x, own, "score")
+    if any(name.startswith("overview.") for name in own):
+        score = g.add(score, _compared(g, own))
+    g.output(SCORES, g.add(g.mul(told, own["trust"]), score))
+    return g.model(notes)
+
+
+def _compared(g: Graph, own: Mapping[str, Value]) -> Value:
+    """What ``nets.overview.Comparison`` says of the pairs (K,)."""
+
+    def conv(x: Value, name: str, stride: int = 1, padding: int = 1) -> Value:
+        weight, bias = own[f"overview.{name}.weight"], own[f"overview.{name}.bias"]
+        return g.conv(x, weight, bias, stride=stride, padding=padding)
+
+    pairs = g.input(PAIRS, (MOST, 2 * CHANNELS, SIDE, SIDE))
+    sides = (g.part(pairs, 1, i * CHANNELS, (i + 1) * CHANNELS) for i in range(2))
+    place, shown = (g.relu(conv(g.relu(conv(x, "near", stride=2)), "far")) for x in sides)
+    maps = conv(g.concat([place, shown, g.map("Abs", g.sub(place, shown))], 1), "join", padding=0)
+    maps = g.relu(g.add(maps, _residual(g, maps, own, "overview.fine")))
+    maps = conv(maps, "halve", stride=2)
+    maps = g.relu(g.add(maps, _residual(g, maps, own, "overview.coarse")))
+    return _scored(g, maps, own, "overview.score")
+
+
+def _scored(g: Graph, maps: Value, own: Mapping[str, Value], name: str) -> Value:
+    """A linear layer (K,) of what ``nets.overview.pooled`` makes of maps (K, C, n, n)."""
+    side = maps.shape[2]
+    middle = (side // 2, side // 2 + 1)
     pooled = g.concat(
         [
-            g.mul(g.sum(x, [2, 3]), 1 / WINDOW**2),
-            g.reshape(g.node("GlobalMaxPool", [x], (*x.shape[:2], 1, 1)), x.shape[:2]),
-            g.reshape(g.window(x, middle, middle), x.shape[:2]),
+            g.mul(g.sum(maps, [2, 3]), 1 / side**2),
+            g.reshape(g.node("GlobalMaxPool", [maps], (*maps.shape[:2], 1, 1)), maps.shape[:2]),
+            g.reshape(g.window(maps, middle, middle), maps.shape[:2]),
         ],
         1,
     )
-    score = g.matmul(pooled, g.transpose(own["score.weight"], (1, 0)))
-    score = g.add(g.reshape(score, (MOST,)), own["score.bias"])
-    g.output(SCORES, g.add(g.mul(told, own["trust"]), score))
-    return g.model(notes)
+    score = g.matmul(pooled, g.transpose(own[f"{name}.weight"], (1, 0)))
+    return g.add(g.reshape(score, (MOST,)), own[f"{name}.bias"])
 
 
 def _residual(g: Graph, x: Value, own: Mapping[str, Value], name: str) -> Value:

@@ -1,7 +1,8 @@
 """Cases for the verifier: demonstrations, and what a frozen net proposes in other scenes.
 
-In half of them a twin of the object, in other colours or another size, stands in the demonstration
-and again in the questions: what tells the two apart was shown then, and only then.
+In nearly half of them a kin of the object is the demonstration. In nearly half of the others a twin
+of the object, in other colours or another size, stands in the demonstration and again in the
+questions: what tells the two apart was shown then, and only then.
 """
 
 from __future__ import annotations
@@ -24,18 +25,27 @@ from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import write_files
 from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
 from grasplearn.learning.compose import Twin, compose, laid, stranger, twin
-from grasplearn.learning.episodes import EpisodeSettings, changed, choose, is_right, strangers_of
+from grasplearn.learning.episodes import (
+    EpisodeSettings,
+    changed,
+    choose,
+    is_right,
+    seen_from_kin,
+    strangers_of,
+)
 from grasplearn.learning.families import View, Views, load_family
 from grasplearn.learning.reference import Reference
 from grasplearn.nets.codec import Place, encode, patches, probability_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.proposals import MOST, Proposal, propose
-from grasplearn.nets.verifier import Look, evidence
+from grasplearn.nets.verifier import Look
 from grasplearn.types import MAX_WIDTH, Array
 
 # Of a case whose demonstration holds no twin, and of one whose does: share of crowded questions.
 CROWDED, CROWDED_WITH_TWIN = 0.5, 0.75
 WITH_TWIN = 0.45
+# Share of the cases that a kin demonstrates, all of whose questions are then about a kin.
+KIN = 0.45
 # What stands for a proposal that there is none of, as log probability.
 NONE = -99.0
 # How far a right place is moved before it is cut out in a proposal's stead: pixels, rad.
@@ -50,6 +60,7 @@ class Case:
         likeness: see ``Reference``.
         agreements: (Q, K, KINDS G, WINDOW, WINDOW), pixels: (Q, K, 15, WINDOW, WINDOW); float16,
             see ``nets.verifier.evidence``.
+        pairs: (Q, K, 10, SIDE, SIDE) float16, see ``nets.overview``.
         log_probability: (Q, K), NONE where there is no proposal.
         right: (Q, K), whether it answers the question.
         tiers: (Q,) of the questions; "twin" stands before it where the demonstration held one.
@@ -58,6 +69,7 @@ class Case:
     likeness: float
     agreements: NDArray[np.float16]
     pixels: NDArray[np.float16]
+    pairs: NDArray[np.float16]
     log_probability: NDArray[np.float32]
     right: NDArray[np.bool_]
     tiers: tuple[str, ...]
@@ -84,10 +96,13 @@ def draw_case(
     """
     plain = 0.0 if questions == 0 else 0.5
     family = changed(load_family(path), rng, EpisodeSettings(mirror=plain, hue=plain))
+    kin = questions > 0 and rng.random() < KIN
+    if kin:
+        family = seen_from_kin(family)
     shown, k = choose(family, rng)
     strangers = strangers_of(family, others, rng)
     demonstration, other = family.views[shown], None
-    if rng.random() < WITH_TWIN:
+    if not kin and rng.random() < WITH_TWIN:
         other = twin(demonstration, k, rng)
         demonstration = _crowded(demonstration, k, [demonstration], other, rng)
         if demonstration is family.views[shown]:
@@ -108,11 +123,12 @@ def draw_case(
         _proposed(w, w.places[k] - [0, 0, yaw], reference, net, rng, bool(questions)) for w in seen
     ]
     before = "twin " if other else ""
-    agreements, pixels, told, right = (np.stack(part) for part in zip(*found, strict=True))
+    agreements, pixels, pairs, told, right = (np.stack(part) for part in zip(*found, strict=True))
     return Case(
         reference.likeness,
         agreements,
         pixels,
+        pairs,
         told,
         right,
         tuple(before + family.views[i].tier for i in asked),
@@ -173,7 +189,7 @@ def _proposed(
         right.append(True)
     short = MOST - len(found)
     seen = Look.at(net, picture, features)
-    maps = evidence(reference.shown, reference.rival, seen, [p.cell for p in found])
+    maps = reference.evidence(seen, found, net.spec.stride)
     return (
         *(F.pad(some, [0] * 7 + [short]).half().numpy() for some in maps),
         np.array([p.log_probability for p in found] + [NONE] * short, np.float32),
@@ -219,6 +235,7 @@ def load_case(path: Path) -> Case:
                 float(data["likeness"]),
                 data["agreements"],
                 data["pixels"],
+                data["pairs"],
                 data["log_probability"],
                 data["right"],
                 tuple(map(str, data["tiers"])),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from grasplearn.geometry import Heightmap
@@ -13,7 +15,8 @@ from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.likeness import Likeness, likeness
 from grasplearn.nets.codec import Place, encode
 from grasplearn.nets.graspnet import GraspNet
-from grasplearn.nets.proposals import propose, weighed
+from grasplearn.nets.overview import overviews
+from grasplearn.nets.proposals import Proposal, propose, weighed
 from grasplearn.nets.verifier import Look, Verifier, evidence
 from grasplearn.whole import Contrast, middles
 
@@ -24,12 +27,14 @@ class Reference:
 
     Attributes:
         likeness: how much of a rival it is, in [0, 1]; 0 where there is none.
+        overview: (5, SIDE, SIDE), of the shown spot, see ``nets.overview``.
         contrast: how the two things differ as wholes; None where they do not.
     """
 
     shown: Look
     rival: Look
     likeness: float
+    overview: Tensor
     contrast: Contrast | None = None
 
     @classmethod
@@ -54,14 +59,26 @@ class Reference:
             alike = likeness(net, view, take_apart(view, place).thing, place)
         picture = encode(view).to(next(net.parameters()))
         shown = Look.spot(net, picture, place, features)
+        stride = net.spec.stride
+        overview = overviews(F.avg_pool2d(picture, stride), [place], stride)[0]
         if alike.rival_place is None:
-            return cls(shown, shown, 0.0)
+            return cls(shown, shown, 0.0, overview)
         rival = alike.rival_place
         contrast = Contrast.of(
             picture.cpu().numpy(), (place.u, place.v), (rival.u, rival.v), alike.rival
         )
         # The root: a spot a hundredth as probable is still worth a tenth of a look.
-        return cls(shown, Look.spot(net, picture, rival), math.sqrt(alike.rival), contrast)
+        other = Look.spot(net, picture, rival)
+        return cls(shown, other, math.sqrt(alike.rival), overview, contrast)
+
+    def evidence(
+        self, seen: Look, proposals: Sequence[Proposal], stride: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what the verifier sees of K proposals in a batch of one picture: agreements,
+        pixels and pairs of overviews, a first axis of K each."""
+        there = overviews(seen.pixels[0], [p.place for p in proposals], stride)
+        pairs = torch.cat([there, self.overview.expand_as(there)], 1)
+        return (*evidence(self.shown, self.rival, seen, [p.cell for p in proposals]), pairs)
 
     @torch.no_grad()
     def verified(
@@ -75,9 +92,8 @@ class Reference:
         proposals = propose(quality, net.spec.stride)
         told = torch.tensor([[p.log_probability for p in proposals]]).to(features)
         seen = Look.at(net, picture, features)
-        agreements, pixels = evidence(self.shown, self.rival, seen, [p.cell for p in proposals])
-        likeness = told.new_tensor([self.likeness])
-        scores = verifier(agreements[None], pixels[None], likeness, told)[0].double().cpu()
+        maps = [some[None] for some in self.evidence(seen, proposals, net.spec.stride)]
+        scores = verifier(*maps, told.new_tensor([self.likeness]), told)[0].double().cpu()
         if self.contrast is not None:
             spots = middles([p.cell[1:] for p in proposals], net.spec.stride)
             scores += torch.from_numpy(self.contrast.scores(picture[0].cpu().numpy(), spots))

@@ -22,7 +22,9 @@ from torch.utils.data import DataLoader, Dataset
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import write_json
 from grasplearn.learning.cases import (
+    KIN,
     NONE,
+    WITH_TWIN,
     Case,
     draw_case,
     load_case,
@@ -33,6 +35,7 @@ from grasplearn.learning.families import find_families
 from grasplearn.learning.pretrain import check_device, deaf_to_interrupts, schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
+from grasplearn.nets.overview import CELLS, SIDE
 from grasplearn.nets.verifier import KINDS, SPOTS, WINDOW, Verifier
 from grasplearn.nets.weights import digest
 from grasplearn.pictures import read_json
@@ -45,7 +48,7 @@ SCALED_BY = 100
 
 Progress = Callable[[str, int, int], None]
 Log = Callable[[int, Mapping[str, float]], None]
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class VerifierSettings:
     Attributes:
         cases: how many are drawn; questions: of each. steps: of the optimizer, each on ``batch``
             cases. rate: Adam's step size after the warm-up, decaying on a cosine.
-        channels: see ``Verifier``. seed: of everything.
+        channels, overview: see ``Verifier``. seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
         device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
@@ -67,6 +70,7 @@ class VerifierSettings:
     batch: int = 6
     rate: float = 1e-3
     channels: int = 48
+    overview: int = 32
     seed: int = 0
     check_every: int = 500
     workers: int = 0
@@ -74,6 +78,8 @@ class VerifierSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
+            if name == "overview" and value == 0:
+                continue
             if name not in ("seed", "workers", "device") and not value > 0:
                 raise InvalidValueError(f"{name} must be above 0, got {value}")
         check_device(self.device)
@@ -91,11 +97,12 @@ def train_verifier(
 ) -> Pretrained:
     """Trains a verifier for a pre-trained net and writes ``out``: the same weights and it.
 
-    Cases and a checkpoint beside ``out`` are gone on from.
+    Where the weights have a verifier it begins as that one. Cases and a checkpoint beside ``out``
+    are gone on from.
 
     Raises:
         FileFormatError: no families, or what lies beside ``out`` is of other settings.
-        InvalidValueError: the net is too small.
+        InvalidValueError: the net is too small, or the weights' verifier has other channels.
     """
     pretrained = load_pretrained(weights)
     sees = pretrained.net.spec.patch_cells
@@ -107,14 +114,21 @@ def train_verifier(
     paths, rendered = find_families(train)
     cases = _cases(settings, pretrained.net, paths, out.with_suffix(CASES), progress)
     asked = [] if validation is None else _asked(pretrained.net, find_families(validation)[0])
+    earlier = pretrained.verifier
+    told = {
+        **asdict(settings),
+        "net": digest(pretrained.net.state_dict()),
+        "begins": None if earlier is None else digest(earlier.state_dict()),
+    }
     torch.manual_seed(settings.seed)
-    verifier = Verifier(pretrained.net.spec.groups, settings.channels)
+    verifier = Verifier(pretrained.net.spec.groups, settings.channels, settings.overview)
     verifier.scale.copy_(_scale(cases[:SCALED_BY]))
+    if earlier is not None:
+        _begin_with(verifier, earlier)
     verifier.to(settings.device)
     optimizer = torch.optim.AdamW(
         verifier.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
     )
-    told = {**asdict(settings), "net": digest(pretrained.net.state_dict())}
     for free in ("check_every", "workers", "device"):
         del told[free]
     place = out.with_suffix(CHECKPOINT)
@@ -140,6 +154,7 @@ def train_verifier(
         **card,
         "settings": asdict(settings),
         "families": rendered,
+        "began_with": pretrained.card.get("verifier_training"),
         "validation": _figures(verifier, asked),
     }
     made = Pretrained(
@@ -152,6 +167,18 @@ def train_verifier(
     return made
 
 
+def _begin_with(verifier: Verifier, earlier: Verifier) -> None:
+    """Overwrites what the earlier one has, too."""
+    own = verifier.state_dict()
+    for name, tensor in earlier.state_dict().items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise InvalidValueError(
+                f"the weights have a verifier with other channels than {verifier.channels}; "
+                "take weights without one"
+            )
+        own[name].copy_(tensor)
+
+
 def _cases(
     settings: VerifierSettings, net: GraspNet, paths: list[Path], folder: Path, progress: Progress
 ) -> list[Path]:
@@ -162,7 +189,8 @@ def _cases(
         "questions": settings.questions,
         "families": len(paths),
         # Of what is compared: cases that older code drew do not fit.
-        "evidence": [KINDS, SPOTS, WINDOW],
+        "evidence": [KINDS, SPOTS, WINDOW, SIDE, CELLS],
+        "shares": [KIN, WITH_TWIN],
     }
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / SETTINGS).exists():
@@ -226,16 +254,18 @@ def _scale(files: list[Path]) -> Tensor:
 def _batch(files: list[Path], rng: np.random.Generator) -> Batch:
     """Returns what ``Verifier`` takes of some cases, and what is right; laid down anew, and with
     the colours changed about: another object, as far as anybody can tell."""
-    cases = [load_case(file) for file in files]
-    agreements, pixels, likeness, told, right = _given(cases)
+    agreements, pixels, pairs, likeness, told, right = _given([load_case(file) for file in files])
+    maps = [agreements, pixels, pairs]
     for axis in (-1, -2):
         if rng.random() < 0.5:
-            agreements, pixels = agreements.flip(axis), pixels.flip(axis)
+            maps = [some.flip(axis) for some in maps]
     if rng.random() < 0.5:
-        agreements, pixels = agreements.transpose(-1, -2), pixels.transpose(-1, -2)
+        maps = [some.transpose(-1, -2) for some in maps]
+    agreements, pixels, pairs = maps
     colors = [*rng.permutation(3), *range(3, CHANNELS)]
     order = [CHANNELS * spot + channel for spot in range(SPOTS) for channel in colors]
-    return agreements, pixels[:, :, order], likeness, told, right
+    shuffled = pixels[:, :, order], pairs[:, :, order[: 2 * CHANNELS]]
+    return agreements, *shuffled, likeness, told, right
 
 
 def _given(cases: list[Case]) -> Batch:
@@ -243,6 +273,7 @@ def _given(cases: list[Case]) -> Batch:
     return (
         torch.from_numpy(np.concatenate([c.agreements for c in cases])).float(),
         torch.from_numpy(np.concatenate([c.pixels for c in cases])).float(),
+        torch.from_numpy(np.concatenate([c.pairs for c in cases])).float(),
         torch.tensor(likeness, dtype=torch.float32),
         torch.from_numpy(np.concatenate([c.log_probability for c in cases])),
         torch.from_numpy(np.concatenate([c.right for c in cases])),
@@ -250,13 +281,13 @@ def _given(cases: list[Case]) -> Batch:
 
 
 def _moved(batch: Batch, device: str) -> Batch:
-    agreements, pixels, likeness, told, right = (part.to(device) for part in batch)
-    return agreements, pixels, likeness, told, right
+    agreements, pixels, pairs, likeness, told, right = (part.to(device) for part in batch)
+    return agreements, pixels, pairs, likeness, told, right
 
 
 def _step(verifier: Verifier, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-    agreements, pixels, likeness, told, right = batch
-    scores = verifier(agreements, pixels, likeness, told)
+    *evidence, told, right = batch
+    scores = verifier(*evidence, told)
     there = told > NONE
     logits = scores.masked_fill(~there, -torch.inf).log_softmax(-1)
     shares = logits.masked_fill(~right, -torch.inf).logsumexp(-1)
@@ -275,8 +306,8 @@ def _figures(verifier: Verifier, cases: list[Case]) -> dict[str, float]:
     """Returns how often the best proposal is right, per tier: the head's and the verified one."""
     found: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for case in cases:
-        agreements, pixels, likeness, told, _ = _moved(_given([case]), str(verifier.scale.device))
-        scores = verifier(agreements, pixels, likeness, told)
+        *evidence, told, _ = _moved(_given([case]), str(verifier.scale.device))
+        scores = verifier(*evidence, told)
         best = scores.masked_fill(told <= NONE, -torch.inf).argmax(1).tolist()
         for tier, right, now in zip(case.tiers, case.right, best, strict=True):
             found[tier].append((bool(right[0]), bool(right[now])))

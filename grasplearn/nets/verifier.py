@@ -3,8 +3,8 @@
 The head sums up how well a place's features agree with the demonstration's; much weak agreement
 then outweighs little strong disagreement. The verifier sees WHERE and in which group of features
 the two agree, cell by cell, and how well the place agrees with what else the demonstration held
-that is NOT meant. It knows no feature itself, so that it does not care which object is shown: it is
-trained once and never taught.
+that is NOT meant; and, coarsely, what stands around the two (``nets.overview``). It knows no
+feature itself, so that it does not care which object is shown: it is trained once and never taught.
 
 Source: two stages, proposals and a learned comparison, as in region proposals (Ren et al., arXiv
 1506.01497) and relation networks (Sung et al., arXiv 1711.06025); comparing maps of agreement
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from grasplearn.nets.codec import Place, patches
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
+from grasplearn.nets.overview import Comparison, Residual, pooled
 
 # Cells along the side of what is compared.
 WINDOW = 13
@@ -115,19 +116,21 @@ class Verifier(nn.Module):
     """Logits over proposals.
 
     Args:
-        groups: of the net's features. channels: of its own.
+        groups: of the net's features. channels: of its own. overview: of what compares overviews,
+            see ``Comparison``; 0: nothing does, as in earlier weights.
     """
 
     scale: Tensor
 
-    def __init__(self, groups: int, channels: int = 48) -> None:
+    def __init__(self, groups: int, channels: int = 48, overview: int = 0) -> None:
         super().__init__()
         self.groups, self.channels = groups, channels
         # What counts as 1 in each map of agreement.
         self.register_buffer("scale", torch.ones(KINDS * groups))
         self.first = nn.Conv2d(KINDS * groups + CHANNELS * (SPOTS + DIFFERENCES) + 1, channels, 1)
-        self.body = nn.Sequential(_Residual(channels), _Residual(channels), nn.ReLU())
+        self.body = nn.Sequential(Residual(channels), Residual(channels), nn.ReLU())
         self.score = nn.Linear(3 * channels, 1)
+        self.overview = Comparison(overview) if overview else None
         # Untrained, it leaves everything as the head said.
         self.trust = nn.Parameter(torch.ones(()))
         for parameter in self.score.parameters():
@@ -136,16 +139,23 @@ class Verifier(nn.Module):
     @property
     def shape(self) -> dict[str, int]:
         """What it is made with again."""
-        return {"groups": self.groups, "channels": self.channels}
+        overview = 0 if self.overview is None else self.overview.channels
+        return {"groups": self.groups, "channels": self.channels, "overview": overview}
 
     def forward(
-        self, agreements: Tensor, pixels: Tensor, likeness: Tensor, log_probability: Tensor
+        self,
+        agreements: Tensor,
+        pixels: Tensor,
+        pairs: Tensor,
+        likeness: Tensor,
+        log_probability: Tensor,
     ) -> Tensor:
         """Returns (N, K), logits over the K proposals of each of N pictures.
 
         Args:
             agreements: (N, K, KINDS G, WINDOW, WINDOW) and pixels: (N, K, 15, WINDOW, WINDOW), see
                 ``evidence``.
+            pairs: (N, K, 10, SIDE, SIDE), the places' overviews, and the shown one beside each.
             likeness: (N,), in [0, 1], how much the demonstration's rival is to be looked at.
             log_probability: (N, K), what the head said.
         """
@@ -158,23 +168,8 @@ class Verifier(nn.Module):
         maps = self.first(
             torch.cat([shown, share * rival, lively, *compared, told], 2).flatten(0, 1)
         )
-        maps = self.body(maps)
-        middle = maps[:, :, WINDOW // 2, WINDOW // 2]
-        pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), middle], 1)
-        logits: Tensor = self.trust * log_probability + self.score(pooled).view_as(log_probability)
+        scores = self.score(pooled(self.body(maps)))[:, 0]
+        if self.overview is not None:
+            scores = scores + self.overview(pairs.flatten(0, 1))
+        logits: Tensor = self.trust * log_probability + scores.view_as(log_probability)
         return logits
-
-
-class _Residual(nn.Module):
-    """Two convolutions beside a skip; the identity before any training."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        for parameter in self.second.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.second(F.relu(self.first(F.relu(x))))
-        return x + found

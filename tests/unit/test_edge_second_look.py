@@ -26,7 +26,7 @@ from grasplearn.learning import cases
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.teaching import teach
 from grasplearn.learning.teaching_settings import Teaching
-from grasplearn.nets import proposals, verifier
+from grasplearn.nets import overview, proposals, verifier
 from grasplearn.nets.codec import encode
 from grasplearn.nets.verifier import Verifier
 from grasplearn.skill import Skill
@@ -37,14 +37,16 @@ SIDE = 64
 SCENES = [table(0.45, 0.05), table(0.55, -0.08), table(0.42, -0.02)]
 
 
-@pytest.fixture(scope="module")
-def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path, Teaching]:
+@pytest.fixture(scope="module", params=[0, 4], ids=["windows", "overviews"])
+def opinionated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, Path, Teaching]:
     """Weights whose verifier has opinions of its own, their export, a demonstration with samples,
     and how it is taught."""
     folder = tmp_path_factory.mktemp("second")
     base = load_pretrained(str(tiny_weights(folder / "base.safetensors", spec=SEEING)))
     torch.manual_seed(0)
-    made = Verifier(base.net.spec.groups)
+    made = Verifier(base.net.spec.groups, overview=request.param)
     for name, parameter in made.named_parameters():
         if not name.startswith("first"):
             torch.nn.init.normal_(parameter, std=0.3)
@@ -61,9 +63,10 @@ def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
 
 
 def test_the_constants_are_the_full_programs() -> None:
-    told = (verifier.WINDOW, verifier.REACH, proposals.MOST, proposals.FAINTEST, cases.NONE)
     own = second_look
-    assert told == (own.WINDOW, own.REACH, own.MOST, own.FAINTEST, own.NONE)
+    assert (verifier.WINDOW, verifier.REACH) == (own.WINDOW, own.REACH)
+    assert (overview.SIDE, overview.CELLS, overview.HEIGHT) == (own.SIDE, own.CELLS, own.HEIGHT)
+    assert (proposals.MOST, proposals.FAINTEST, cases.NONE) == (own.MOST, own.FAINTEST, own.NONE)
 
 
 @pytest.mark.parametrize("method", ["imprint", "static-sgm"])

@@ -23,6 +23,7 @@ from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
 from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
 from grasplearn.nets.graspnet import GraspNet, NetSpec
+from grasplearn.nets.overview import SIDE, overviews
 from grasplearn.nets.proposals import propose, weighed
 from grasplearn.nets.verifier import WINDOW, Look, Verifier, evidence
 from grasplearn.nets.weights import digest
@@ -119,13 +120,56 @@ def test_without_likeness_the_rival_is_not_looked_at() -> None:
     others, other_colors = seen.clone(), colors.clone()
     others[:, :, 4:8] = torch.randn(1, 3, 4, WINDOW, WINDOW)
     other_colors[:, :, 10:] = torch.randn(1, 3, 5, WINDOW, WINDOW)
-    told = torch.zeros(1, 3)
+    told, pairs = torch.zeros(1, 3), torch.zeros(1, 3, 10, SIDE, SIDE)
     with torch.no_grad():
         for likeness, same in ((0.0, True), (0.5, False)):
             share = torch.tensor([likeness])
-            right = verifier(seen, colors, share, told)
+            right = verifier(seen, colors, pairs, share, told)
             for maps, pixels in ((others, colors), (seen, other_colors)):
-                assert torch.equal(verifier(maps, pixels, share, told), right) == same
+                assert torch.equal(verifier(maps, pixels, pairs, share, told), right) == same
+
+
+def test_an_overview_is_turned_back_and_knows_no_table() -> None:
+    _, picture, place = pictures()
+    side = picture.shape[-1]
+    turned = Place(place.v, side - 1 - place.u, math.pi / 2)
+    pixels, other = (
+        torch.nn.functional.avg_pool2d(p, STRIDE)
+        for p in (picture, torch.rot90(picture, 1, (1, 2)))
+    )
+    (here,) = overviews(pixels, [place], STRIDE)
+    (there,) = overviews(other, [turned], STRIDE)
+    assert torch.allclose(here, there, atol=1e-3)
+    assert not torch.allclose(here, overviews(other, [Place(turned.u, turned.v, 0)], STRIDE)[0])
+    stands = here[3] > 0.12
+    assert 5 < int(stands.sum()) < SIDE**2 / 2
+    assert bool((here[:3, ~stands] == 0).all()) and bool((here[:3, stands] != 0).any())
+
+
+def test_an_overview_is_centred_on_the_place() -> None:
+    pixels = torch.zeros(5, 56, 56)
+    pixels[3, 20:24, 30:34] = 1.0
+    place = Place(31.5 * STRIDE + 1.5, 21.5 * STRIDE + 1.5, 0.0)
+    for turn in (0.0, 0.7):
+        height = overviews(pixels, [Place(place.u, place.v, turn)], STRIDE)[0, 3]
+        assert height.argmax() == SIDE**2 // 2
+        assert torch.allclose(height, height.flip(0, 1), atol=1e-5)
+
+
+def test_what_lies_farther_away_than_a_window_is_heard() -> None:
+    """The two places differ in their overviews alone."""
+    seen = torch.randn(1, 1, 12, WINDOW, WINDOW).expand(1, 2, 12, WINDOW, WINDOW)
+    colors = torch.randn(1, 1, 15, WINDOW, WINDOW).expand(1, 2, 15, WINDOW, WINDOW)
+    pairs, told, share = torch.randn(1, 2, 10, SIDE, SIDE), torch.zeros(1, 2), torch.zeros(1)
+    for overview, same in ((0, True), (4, False)):
+        torch.manual_seed(0)
+        verifier = Verifier(2, overview=overview)
+        for name, parameter in verifier.named_parameters():
+            if "score" in name:
+                torch.nn.init.normal_(parameter)
+        with torch.no_grad():
+            first, second = verifier(seen, colors, pairs, share, told)[0]
+        assert bool(torch.isclose(first, second, atol=1e-5)) == same
 
 
 def settings(**more: object) -> VerifierSettings:
@@ -152,6 +196,29 @@ def test_training_makes_better_choices_than_the_head(tmp_path: Path) -> None:
     later = meta_train(task, str(out), families, tmp_path / "m.safetensors", {})
     assert later.verifier is not None
     assert digest(later.verifier.state_dict()) == digest(made.verifier.state_dict())
+
+
+def test_training_begins_with_the_weights_own_verifier(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 4)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
+    plain = settings(cases=4, steps=3, overview=0)
+    earlier = train_verifier(
+        plain, weights, families, None, tmp_path / "a.safetensors", {}
+    ).verifier
+    begun = settings(cases=4, steps=1, rate=1e-12, overview=4)
+    from_it = str(tmp_path / "a.safetensors")
+    later = train_verifier(begun, from_it, families, None, tmp_path / "b.safetensors", {})
+    assert earlier is not None and later.verifier is not None
+    assert earlier.overview is None and later.verifier.overview is not None
+    own = later.verifier.state_dict()
+    for name, tensor in earlier.state_dict().items():
+        assert torch.allclose(own[name], tensor, atol=1e-6), name
+    assert later.card["verifier_training"]["began_with"]["settings"]["steps"] == 3
+    again = load_pretrained(str(tmp_path / "b.safetensors")).verifier
+    assert again is not None and digest(again.state_dict()) == digest(later.verifier.state_dict())
+    with pytest.raises(InvalidValueError, match="other channels"):
+        other = settings(cases=4, steps=1, channels=8)
+        train_verifier(other, from_it, families, None, tmp_path / "c.safetensors", {})
 
 
 class Stop(Exception):
@@ -202,6 +269,20 @@ def test_cases_hold_right_proposals_and_now_and_then_a_twin(tmp_path: Path) -> N
     assert any(twins) and not all(twins)
 
 
+def test_now_and_then_a_kin_demonstrates(tmp_path: Path) -> None:
+    paths, _ = find_families(write_families(tmp_path / "families", 1, last="kin"))
+    net = GraspNet(SEEING, 0)
+
+    def of_kin(seed: int, questions: int) -> bool:
+        case = draw_case(paths[0], net, np.random.default_rng(seed), questions)
+        assert case is not None
+        return all(tier == "kin" for tier in case.tiers)
+
+    drawn = [of_kin(seed, 6) for seed in range(8)]
+    assert any(drawn) and not all(drawn)
+    assert not any(of_kin(seed, 0) for seed in range(4)), "measured without"
+
+
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="steps"):
         VerifierSettings(steps=0)
@@ -219,8 +300,9 @@ def verified(tmp_path: Path) -> Path:
     """Weights whose verifier has opinions of its own."""
     base = load_pretrained(str(tiny_weights(tmp_path / "base.safetensors", spec=SEEING)))
     torch.manual_seed(0)
-    verifier = Verifier(SEEING.groups)
-    torch.nn.init.normal_(verifier.score.weight, std=3.0)
+    verifier = Verifier(SEEING.groups, overview=4)
+    for part in (verifier, verifier.overview):
+        torch.nn.init.normal_(part.score.weight, std=3.0)
     path = tmp_path / "verified.safetensors"
     save_pretrained(path, Pretrained(base.net, base.modules, verifier=verifier))
     return path
