@@ -39,9 +39,10 @@ weights: $(READY)
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/crowded.safetensors $(WIDE) --bf16 --workers 1 --steps 15000 --out out/wide.safetensors
 	$(BIN)/grasplearn pretrain $(BROAD) --validation out/validation --start out/wide.safetensors $(WIDE) --kin 0.25 --batch 16 --steps 4600 --stop 4150 --rate 0.002 --device $(DEVICE) --workers 15 --out out/broad.safetensors
-	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/broad.safetensors --cases 4000 --steps 1000 --threads 1 --workers 2 --out out/verified.safetensors
+	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/broad.safetensors --kin 0 --overview 0 --cases 4000 --steps 1000 --threads 1 --workers 2 --out out/verified.safetensors
 	$(BIN)/grasplearn meta-train $(BROAD) --weights out/verified.safetensors --steps 12 --batch 4 --tasks 120 --rate 3e-3 --inner 16 --reach 4 --threads 1 --out out/two-pass.safetensors
-	$(BIN)/grasplearn meta-train $(BROAD) --weights out/two-pass.safetensors --rule static-sgm-one-pass --steps 12 --batch 4 --tasks 40 --inner 16 --reach 4 --threads 1 --out grasplearn/weights/shipped.safetensors
+	$(BIN)/grasplearn meta-train $(BROAD) --weights out/two-pass.safetensors --rule static-sgm-one-pass --steps 12 --batch 4 --tasks 40 --inner 16 --reach 4 --threads 1 --out out/one-pass.safetensors
+	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/one-pass.safetensors --cases 3600 --steps 1300 --batch 8 --rate 0.0015 --threads 1 --workers 2 --out grasplearn/weights/shipped.safetensors
 
 # The controls that know tier `same` alone: narrow, and narrow with teaching's own augmentation.
 NARROW := --families out/narrow --threads 1

@@ -116,6 +116,10 @@ class TrainVerifier(Common):
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 5
     """Scenes a case."""
+    kin: float = 0.45
+    """Share of cases that a kin demonstrates."""
+    overview: Annotated[int, arg(metavar="N")] = 32
+    """Channels of what compares the surroundings; 0: nothing does."""
     steps: Count = 6000
     """Optimizer steps."""
     batch: Count = 6

@@ -12,9 +12,11 @@ def run(options: TrainVerifier) -> None:
     settings = VerifierSettings(
         options.cases,
         options.questions,
+        options.kin,
         options.steps,
         options.batch,
         options.rate,
+        overview=options.overview,
         seed=options.seed,
         check_every=options.check_every,
         workers=options.workers,

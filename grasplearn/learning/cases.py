@@ -1,8 +1,8 @@
 """Cases for the verifier: demonstrations, and what a frozen net proposes in other scenes.
 
-In nearly half of them a kin of the object is the demonstration. In nearly half of the others a twin
-of the object, in other colours or another size, stands in the demonstration and again in the
-questions: what tells the two apart was shown then, and only then.
+In some of them a kin of the object is the demonstration. In nearly half of the others a twin of the
+object, in other colours or another size, stands in the demonstration and again in the questions:
+what tells the two apart was shown then, and only then.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ from grasplearn.types import MAX_WIDTH, Array
 # Of a case whose demonstration holds no twin, and of one whose does: share of crowded questions.
 CROWDED, CROWDED_WITH_TWIN = 0.5, 0.75
 WITH_TWIN = 0.45
-# Share of the cases that a kin demonstrates, all of whose questions are then about a kin.
-KIN = 0.45
 # What stands for a proposal that there is none of, as log probability.
 NONE = -99.0
 # How far a right place is moved before it is cut out in a proposal's stead: pixels, rad.
@@ -82,6 +80,7 @@ def draw_case(
     rng: np.random.Generator,
     questions: int,
     others: Sequence[Path] = (),
+    kin: float = 0.0,
 ) -> Case | None:
     """Draws a case from a family's file; None where the shown thing is too flat to be cut out.
 
@@ -90,19 +89,20 @@ def draw_case(
         questions: how many; 0 for every other scene of the family once, and as it is unless a twin
             stands in the demonstration: to measure with.
         others: families that strangers come from.
+        kin: share of cases that a kin demonstrates, all of whose questions are then about a kin.
 
     Raises:
         FileFormatError: see ``load_family``.
     """
     plain = 0.0 if questions == 0 else 0.5
     family = changed(load_family(path), rng, EpisodeSettings(mirror=plain, hue=plain))
-    kin = questions > 0 and rng.random() < KIN
-    if kin:
+    of_kin = kin > 0 and rng.random() < kin
+    if of_kin:
         family = seen_from_kin(family)
     shown, k = choose(family, rng)
     strangers = strangers_of(family, others, rng)
     demonstration, other = family.views[shown], None
-    if not kin and rng.random() < WITH_TWIN:
+    if not of_kin and rng.random() < WITH_TWIN:
         other = twin(demonstration, k, rng)
         demonstration = _crowded(demonstration, k, [demonstration], other, rng)
         if demonstration is family.views[shown]:

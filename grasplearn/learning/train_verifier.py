@@ -22,9 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import write_json
 from grasplearn.learning.cases import (
-    KIN,
     NONE,
-    WITH_TWIN,
     Case,
     draw_case,
     load_case,
@@ -56,8 +54,9 @@ class VerifierSettings:
     """What is trained and how; with weights and families it is all that the result depends on.
 
     Attributes:
-        cases: how many are drawn; questions: of each. steps: of the optimizer, each on ``batch``
-            cases. rate: Adam's step size after the warm-up, decaying on a cosine.
+        cases: how many are drawn; questions: of each; kin: see ``draw_case``.
+        steps: of the optimizer, each on ``batch`` cases. rate: Adam's step size after the warm-up,
+            decaying on a cosine.
         channels, overview: see ``Verifier``. seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
@@ -66,6 +65,7 @@ class VerifierSettings:
 
     cases: int = 4800
     questions: int = 5
+    kin: float = 0.45
     steps: int = 6000
     batch: int = 6
     rate: float = 1e-3
@@ -78,10 +78,14 @@ class VerifierSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name == "overview" and value == 0:
-                continue
-            if name not in ("seed", "workers", "device") and not value > 0:
+            free = name in ("seed", "workers", "device", "kin", "overview")
+            if not free and not value > 0:
                 raise InvalidValueError(f"{name} must be above 0, got {value}")
+        if not 0 <= self.kin <= 1 or self.overview < 0:
+            raise InvalidValueError(
+                "kin must be within [0, 1] and overview at least 0, "
+                f"got {self.kin} and {self.overview}"
+            )
         check_device(self.device)
 
 
@@ -190,7 +194,7 @@ def _cases(
         "families": len(paths),
         # Of what is compared: cases that older code drew do not fit.
         "evidence": [KINDS, SPOTS, WINDOW, SIDE, CELLS],
-        "shares": [KIN, WITH_TWIN],
+        "kin": settings.kin,
     }
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / SETTINGS).exists():
@@ -231,7 +235,8 @@ class _Drawn(Dataset[str | None]):
         if not file.exists():
             rng = np.random.default_rng([self.settings.seed, number])
             path = self.paths[number % len(self.paths)]
-            case = draw_case(path, self.net, rng, self.settings.questions, self.paths)
+            settings = self.settings
+            case = draw_case(path, self.net, rng, settings.questions, self.paths, settings.kin)
             if case is None:
                 return None
             save_case(file, case)

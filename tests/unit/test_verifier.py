@@ -273,19 +273,20 @@ def test_now_and_then_a_kin_demonstrates(tmp_path: Path) -> None:
     paths, _ = find_families(write_families(tmp_path / "families", 1, last="kin"))
     net = GraspNet(SEEING, 0)
 
-    def of_kin(seed: int, questions: int) -> bool:
-        case = draw_case(paths[0], net, np.random.default_rng(seed), questions)
+    def of_kin(seed: int, kin: float) -> bool:
+        case = draw_case(paths[0], net, np.random.default_rng(seed), 6, kin=kin)
         assert case is not None
         return all(tier == "kin" for tier in case.tiers)
 
-    drawn = [of_kin(seed, 6) for seed in range(8)]
+    drawn = [of_kin(seed, 0.5) for seed in range(8)]
     assert any(drawn) and not all(drawn)
-    assert not any(of_kin(seed, 0) for seed in range(4)), "measured without"
+    assert not any(of_kin(seed, 0.0) for seed in range(4))
 
 
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValueError, match="steps"):
-        VerifierSettings(steps=0)
+    for bad in ("steps", "kin", "overview"):
+        with pytest.raises(InvalidValueError, match=bad):
+            VerifierSettings(**{bad: 0 if bad == "steps" else -1})  # type: ignore[arg-type]
     shallow = NetSpec(width=8, depth=1, features=8, groups=2, turns=8, kernel=3, hidden=4)
     save_pretrained(tmp_path / "w.safetensors", Pretrained(GraspNet(shallow)))
     families = write_families(tmp_path / "families", 1)
