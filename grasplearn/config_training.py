@@ -120,6 +120,8 @@ class TrainVerifier(Common):
     """Share of cases that a kin demonstrates."""
     overview: Annotated[int, arg(metavar="N")] = 32
     """Channels of what compares the surroundings; 0: nothing does."""
+    overview_share: float = 0.6
+    """So much of what it says counts once it is trained."""
     steps: Count = 6000
     """Optimizer steps."""
     batch: Count = 6

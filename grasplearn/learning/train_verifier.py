@@ -57,7 +57,9 @@ class VerifierSettings:
         cases: how many are drawn; questions: of each; kin: see ``draw_case``.
         steps: of the optimizer, each on ``batch`` cases. rate: Adam's step size after the warm-up,
             decaying on a cosine.
-        channels, overview: see ``Verifier``. seed: of everything.
+        channels, overview: see ``Verifier``. overview_share: so much of what overviews say counts
+            after training: of cases that it learned from it is surer than it should be.
+        seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
         device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
@@ -71,6 +73,7 @@ class VerifierSettings:
     rate: float = 1e-3
     channels: int = 48
     overview: int = 32
+    overview_share: float = 0.6
     seed: int = 0
     check_every: int = 500
     workers: int = 0
@@ -154,6 +157,8 @@ def train_verifier(
             losses = []
             save_checkpoint(place, verifier, optimizer, told, step + 1)
     verifier.cpu().requires_grad_(False)
+    if verifier.overview is not None:
+        verifier.overview.score.weight.mul_(settings.overview_share)
     trained = {
         **card,
         "settings": asdict(settings),

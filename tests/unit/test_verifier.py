@@ -221,6 +221,19 @@ def test_training_begins_with_the_weights_own_verifier(tmp_path: Path) -> None:
         train_verifier(other, from_it, families, None, tmp_path / "c.safetensors", {})
 
 
+def test_so_much_counts_of_what_overviews_say(tmp_path: Path) -> None:
+    families = write_families(tmp_path / "families", 4)
+    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
+    made = []
+    for share in (1.0, 0.25):
+        run = settings(cases=4, steps=3, overview=4, overview_share=share)
+        out = tmp_path / f"{share}.safetensors"
+        verifier = train_verifier(run, weights, families, None, out, {}).verifier
+        assert verifier is not None and verifier.overview is not None
+        made.append(verifier.overview.score.weight)
+    assert bool(made[0].any()) and torch.equal(made[0] * 0.25, made[1])
+
+
 class Stop(Exception):
     pass
 
