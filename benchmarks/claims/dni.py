@@ -103,7 +103,7 @@ def linear_model(
     rng = np.random.default_rng(0)
     settings = FineTuning(SGD(rate), last=1.0)
     made, report = fine_tune(net, (batch for _ in range(steps)), rule, rng, settings, steps)
-    return float(made.loss(batch)), list(report.losses)
+    return float(made.loss(batch).detach()), list(report.losses)
 
 
 class _True(DNI):

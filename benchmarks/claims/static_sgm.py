@@ -161,7 +161,7 @@ def main(meta_tasks: int = 60, tasks: int = 24, seed: int = 0) -> None:
         ),
     ]
     drawing, (axes,) = kit.figure(1)
-    axes.boxplot(list(found.values()), vert=False, tick_labels=list(found))
+    axes.boxplot(list(found.values()), orientation="horizontal", tick_labels=list(found))
     axes.set(xlabel=f"accuracy on {tasks} new tasks of 5 unseen digits")
     kit.keep("static_sgm", {"accuracy": found, "seed": seed}, verdicts, drawing)
 
