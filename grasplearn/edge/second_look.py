@@ -96,15 +96,16 @@ class Reference:
         x, y = (round((q - (stride - 1) / 2) / stride) for q in place[:2])
         near = quality[[-1, 0, 1], max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         elsewhere = np.where(own > 0.5, -np.inf, quality)
-        best, around_it = float(elsewhere.max()), overview(pooled(picture, stride), place, stride)
+        best = float(elsewhere.max())
+        surroundings = overview(pooled(picture, stride), place, stride)
         if not math.isfinite(best):
-            return Reference(shown, shown, 0.0, around_it, stride)
+            return Reference(shown, shown, 0.0, surroundings, stride)
         rival = math.exp(min(best - float(near.max()), 0.0))
         probability = probability_of(elsewhere)
         u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
         contrast = Contrast.of(picture, place[:2], (u, v), rival)
         other = look((u, v, turn))
-        return Reference(shown, other, math.sqrt(rival), around_it, stride, contrast)
+        return Reference(shown, other, math.sqrt(rival), surroundings, stride, contrast)
 
     def verified(self, verifier: Bound, seen: Look, picture: Array, quality: Array) -> Array:
         """Returns quality (R, h, w) as logits after a second look at the best places of a picture

@@ -134,7 +134,7 @@ def _compared(g: Graph, own: Mapping[str, Value]) -> Value:
 
 
 def _scored(g: Graph, maps: Value, own: Mapping[str, Value], name: str) -> Value:
-    """A linear layer (K,) of what ``nets.overview.pooled`` makes of maps (K, C, n, n)."""
+    """A linear layer (K,) of what ``nets.verdict.pooled`` makes of maps (K, C, n, n)."""
     side = maps.shape[2]
     middle = (side // 2, side // 2 + 1)
     pooled = g.concat(

@@ -109,7 +109,7 @@ def train_verifier(
 
     Raises:
         FileFormatError: no families, or what lies beside ``out`` is of other settings.
-        InvalidValueError: the net is too small, or the weights' verifier has other channels.
+        InvalidValueError: the net is too small, or the weights' verifier is of another shape.
     """
     pretrained = load_pretrained(weights)
     sees = pretrained.net.spec.patch_cells
@@ -182,8 +182,8 @@ def _begin_with(verifier: Verifier, earlier: Verifier) -> None:
     for name, tensor in earlier.state_dict().items():
         if name not in own or own[name].shape != tensor.shape:
             raise InvalidValueError(
-                f"the weights have a verifier with other channels than {verifier.channels}; "
-                "take weights without one"
+                f"the weights have a verifier of another shape ({earlier.shape}) than asked for "
+                f"({verifier.shape}); ask for theirs or take weights without one"
             )
         own[name].copy_(tensor)
 

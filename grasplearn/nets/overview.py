@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from grasplearn.nets.codec import Place, turned_about, warp
 from grasplearn.nets.graspnet import CHANNELS
+from grasplearn.nets.verdict import Refinement, pooled
 from grasplearn.whole import STANDING
 
 # Squares along the side of an overview, and cells of the net along a square's.
@@ -57,9 +58,9 @@ class Comparison(nn.Module):
         self.near = nn.Conv2d(CHANNELS, channels, 3, stride=2, padding=1)
         self.far = nn.Conv2d(channels, channels, 3, padding=1)
         self.join = nn.Conv2d(3 * channels, channels, 1)
-        self.fine = Residual(channels)
+        self.fine = Refinement(channels)
         self.halve = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.coarse = Residual(2 * channels)
+        self.coarse = Refinement(2 * channels)
         self.score = nn.Linear(6 * channels, 1)
         # Untrained, it has no say.
         for parameter in self.score.parameters():
@@ -78,24 +79,3 @@ class Comparison(nn.Module):
         maps = F.relu(self.coarse(self.halve(F.relu(self.fine(maps)))))
         scores: Tensor = self.score(pooled(maps))[:, 0]
         return scores
-
-
-class Residual(nn.Module):
-    """Two convolutions beside a skip; the identity before any training."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        for parameter in self.second.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.second(F.relu(self.first(F.relu(x))))
-        return x + found
-
-
-def pooled(maps: Tensor) -> Tensor:
-    """Returns (N, 3 C): the mean of maps (N, C, n, n), n odd, their maximum and their middle."""
-    middle = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
-    return torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), middle], 1)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from grasplearn.nets.codec import Place, patches
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
-from grasplearn.nets.overview import Comparison, Residual, pooled
+from grasplearn.nets.overview import Comparison
+from grasplearn.nets.verdict import Refinement, pooled
 
 # Cells along the side of what is compared.
 WINDOW = 13
@@ -128,7 +129,7 @@ class Verifier(nn.Module):
         # What counts as 1 in each map of agreement.
         self.register_buffer("scale", torch.ones(KINDS * groups))
         self.first = nn.Conv2d(KINDS * groups + CHANNELS * (SPOTS + DIFFERENCES) + 1, channels, 1)
-        self.body = nn.Sequential(Residual(channels), Residual(channels), nn.ReLU())
+        self.body = nn.Sequential(Refinement(channels), Refinement(channels), nn.ReLU())
         self.score = nn.Linear(3 * channels, 1)
         self.overview = Comparison(overview) if overview else None
         # Untrained, it leaves everything as the head said.

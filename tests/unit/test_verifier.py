@@ -8,25 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from family_kit import write_families
 from teaching_kit import SEEING, demonstration, table, tiny_weights
 
-from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import heightmap
-from grasplearn.learning.cases import NONE, draw_case
-from grasplearn.learning.families import find_families
-from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.reference import Reference
 from grasplearn.learning.teaching import teach
 from grasplearn.learning.teaching_settings import Teaching
-from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
 from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
-from grasplearn.nets.graspnet import GraspNet, NetSpec
-from grasplearn.nets.overview import SIDE, overviews
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.overview import SIDE
 from grasplearn.nets.proposals import propose, weighed
 from grasplearn.nets.verifier import WINDOW, Look, Verifier, evidence
-from grasplearn.nets.weights import digest
 from grasplearn.skill import Skill
 
 STRIDE = SEEING.stride
@@ -129,33 +123,6 @@ def test_without_likeness_the_rival_is_not_looked_at() -> None:
                 assert torch.equal(verifier(maps, pixels, pairs, share, told), right) == same
 
 
-def test_an_overview_is_turned_back_and_knows_no_table() -> None:
-    _, picture, place = pictures()
-    side = picture.shape[-1]
-    turned = Place(place.v, side - 1 - place.u, math.pi / 2)
-    pixels, other = (
-        torch.nn.functional.avg_pool2d(p, STRIDE)
-        for p in (picture, torch.rot90(picture, 1, (1, 2)))
-    )
-    (here,) = overviews(pixels, [place], STRIDE)
-    (there,) = overviews(other, [turned], STRIDE)
-    assert torch.allclose(here, there, atol=1e-3)
-    assert not torch.allclose(here, overviews(other, [Place(turned.u, turned.v, 0)], STRIDE)[0])
-    stands = here[3] > 0.12
-    assert 5 < int(stands.sum()) < SIDE**2 / 2
-    assert bool((here[:3, ~stands] == 0).all()) and bool((here[:3, stands] != 0).any())
-
-
-def test_an_overview_is_centred_on_the_place() -> None:
-    pixels = torch.zeros(5, 56, 56)
-    pixels[3, 20:24, 30:34] = 1.0
-    place = Place(31.5 * STRIDE + 1.5, 21.5 * STRIDE + 1.5, 0.0)
-    for turn in (0.0, 0.7):
-        height = overviews(pixels, [Place(place.u, place.v, turn)], STRIDE)[0, 3]
-        assert height.argmax() == SIDE**2 // 2
-        assert torch.allclose(height, height.flip(0, 1), atol=1e-5)
-
-
 def test_what_lies_farther_away_than_a_window_is_heard() -> None:
     """The two places differ in their overviews alone."""
     seen = torch.randn(1, 1, 12, WINDOW, WINDOW).expand(1, 2, 12, WINDOW, WINDOW)
@@ -170,143 +137,6 @@ def test_what_lies_farther_away_than_a_window_is_heard() -> None:
         with torch.no_grad():
             first, second = verifier(seen, colors, pairs, share, told)[0]
         assert bool(torch.isclose(first, second, atol=1e-5)) == same
-
-
-def settings(**more: object) -> VerifierSettings:
-    return VerifierSettings(
-        **{"cases": 16, "questions": 3, "steps": 120, "rate": 3e-3, "check_every": 40, **more}  # type: ignore[arg-type]
-    )
-
-
-def test_training_makes_better_choices_than_the_head(tmp_path: Path) -> None:
-    families = write_families(tmp_path / "families", 16)
-    validation = write_families(tmp_path / "validation", 12, seed=1)
-    weights = tiny_weights(tmp_path / "w.safetensors", spec=SEEING)
-    out = tmp_path / "v.safetensors"
-    made = train_verifier(settings(), str(weights), families, validation, out, {"command": "x"})
-    figures = made.card["verifier_training"]["validation"]
-    assert figures["mean verified"] > figures["mean proposed"] + 0.1
-    again = load_pretrained(str(out))
-    assert again.verifier is not None and made.verifier is not None
-    assert digest(again.verifier.state_dict()) == digest(made.verifier.state_dict())
-    assert set(again.modules) == {"static-sgm", "static-sgm-one-pass"}, "the rest is kept"
-    assert not any(p.requires_grad for p in again.verifier.parameters())
-    # Modules that are trained later leave it where it is.
-    task = MetaTrainSettings(tasks=1, steps=1, batch=1, side=96)
-    later = meta_train(task, str(out), families, tmp_path / "m.safetensors", {})
-    assert later.verifier is not None
-    assert digest(later.verifier.state_dict()) == digest(made.verifier.state_dict())
-
-
-def test_training_begins_with_the_weights_own_verifier(tmp_path: Path) -> None:
-    families = write_families(tmp_path / "families", 4)
-    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
-    plain = settings(cases=4, steps=3, overview=0)
-    earlier = train_verifier(
-        plain, weights, families, None, tmp_path / "a.safetensors", {}
-    ).verifier
-    begun = settings(cases=4, steps=1, rate=1e-12, overview=4)
-    from_it = str(tmp_path / "a.safetensors")
-    later = train_verifier(begun, from_it, families, None, tmp_path / "b.safetensors", {})
-    assert earlier is not None and later.verifier is not None
-    assert earlier.overview is None and later.verifier.overview is not None
-    own = later.verifier.state_dict()
-    for name, tensor in earlier.state_dict().items():
-        assert torch.allclose(own[name], tensor, atol=1e-6), name
-    assert later.card["verifier_training"]["began_with"]["settings"]["steps"] == 3
-    again = load_pretrained(str(tmp_path / "b.safetensors")).verifier
-    assert again is not None and digest(again.state_dict()) == digest(later.verifier.state_dict())
-    with pytest.raises(InvalidValueError, match="other channels"):
-        other = settings(cases=4, steps=1, channels=8)
-        train_verifier(other, from_it, families, None, tmp_path / "c.safetensors", {})
-
-
-def test_so_much_counts_of_what_overviews_say(tmp_path: Path) -> None:
-    families = write_families(tmp_path / "families", 4)
-    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
-    made = []
-    for share in (1.0, 0.25):
-        run = settings(cases=4, steps=3, overview=4, overview_share=share)
-        out = tmp_path / f"{share}.safetensors"
-        verifier = train_verifier(run, weights, families, None, out, {}).verifier
-        assert verifier is not None and verifier.overview is not None
-        made.append(verifier.overview.score.weight)
-    assert bool(made[0].any()) and torch.equal(made[0] * 0.25, made[1])
-
-
-class Stop(Exception):
-    pass
-
-
-@pytest.mark.parametrize(("phase", "when"), [("cases", 3), ("steps", 12)])
-def test_a_stopped_training_goes_on_to_the_same_bytes(
-    tmp_path: Path, phase: str, when: int
-) -> None:
-    families = write_families(tmp_path / "families", 4)
-    weights = str(tiny_weights(tmp_path / "w.safetensors", spec=SEEING))
-    run = settings(cases=6, steps=20, check_every=5)
-    whole = train_verifier(run, weights, families, None, tmp_path / "a.safetensors", {})
-
-    def stop(what: str, done: int, total: int) -> None:
-        if (what, done) == (phase, when):
-            raise Stop
-
-    out = tmp_path / "b.safetensors"
-    with pytest.raises(Stop):
-        train_verifier(run, weights, families, None, out, {}, progress=stop)
-    steps: list[int] = []
-    parts = train_verifier(
-        settings(cases=6, steps=20, check_every=5, workers=1),
-        weights,
-        families,
-        None,
-        out,
-        {},
-        progress=lambda what, done, total: steps.append(done) if what == "steps" else None,
-    )
-    assert steps[0] == (11 if phase == "steps" else 1), "it went on from the checkpoint"
-    assert whole.verifier and parts.verifier
-    assert digest(parts.verifier.state_dict()) == digest(whole.verifier.state_dict())
-    with pytest.raises(FileFormatError, match="other settings"):
-        train_verifier(settings(seed=1), weights, families, None, out, {})
-
-
-def test_cases_hold_right_proposals_and_now_and_then_a_twin(tmp_path: Path) -> None:
-    paths, _ = find_families(write_families(tmp_path / "families", 12))
-    net = GraspNet(SEEING, 0)
-    drawn = [draw_case(path, net, np.random.default_rng(i), 4) for i, path in enumerate(paths)]
-    cases = [case for case in drawn if case is not None]
-    assert all(bool(case.right.any(1).all()) for case in cases)
-    assert not any(case.right[case.log_probability == NONE].any() for case in cases)
-    twins = [case.tiers[0].startswith("twin") for case in cases]
-    assert any(twins) and not all(twins)
-
-
-def test_now_and_then_a_kin_demonstrates(tmp_path: Path) -> None:
-    paths, _ = find_families(write_families(tmp_path / "families", 1, last="kin"))
-    net = GraspNet(SEEING, 0)
-
-    def of_kin(seed: int, kin: float) -> bool:
-        case = draw_case(paths[0], net, np.random.default_rng(seed), 6, kin=kin)
-        assert case is not None
-        return all(tier == "kin" for tier in case.tiers)
-
-    drawn = [of_kin(seed, 0.5) for seed in range(8)]
-    assert any(drawn) and not all(drawn)
-    assert not any(of_kin(seed, 0.0) for seed in range(4))
-
-
-def test_bad_settings_are_refused(tmp_path: Path) -> None:
-    for bad in ("steps", "kin", "overview"):
-        with pytest.raises(InvalidValueError, match=bad):
-            VerifierSettings(**{bad: 0 if bad == "steps" else -1})  # type: ignore[arg-type]
-    shallow = NetSpec(width=8, depth=1, features=8, groups=2, turns=8, kernel=3, hidden=4)
-    save_pretrained(tmp_path / "w.safetensors", Pretrained(GraspNet(shallow)))
-    families = write_families(tmp_path / "families", 1)
-    with pytest.raises(InvalidValueError, match="13 cells"):
-        train_verifier(
-            settings(), str(tmp_path / "w.safetensors"), families, None, tmp_path / "v", {}
-        )
 
 
 @pytest.fixture
