@@ -175,25 +175,25 @@ def heightmap(
         span,
         center,
     )
-    xyz = points[known]
-    cells = np.rint(grid.to_pixels(xyz[:, :2])).astype(np.int64)
-    inside = ((cells >= 0) & (cells < side)).all(axis=1)
-    if not inside.any():
+    u, v = np.moveaxis(np.rint(grid.to_pixels(points[..., :2])), -1, 0)
+    over = known & (u >= 0) & (u < side) & (v >= 0) & (v < side)
+    if not over.any():
         raise InvalidValueError(
             "no depth measurement lies over the workspace; check the camera's pose and depth unit"
         )
-    xyz, cells = xyz[inside], cells[inside]
-    flat = cells[:, 1] * side + cells[:, 0]
+    pixels = np.flatnonzero(over)
+    z = points[..., 2].ravel()[pixels]
+    flat = (v * side + u).ravel()[pixels].astype(np.int64)
     # To sort all points by height would take five times as long.
     highest = np.full(side * side, -np.inf)
-    np.maximum.at(highest, flat, xyz[:, 2])
-    top = xyz[:, 2] == highest[flat]
+    np.maximum.at(highest, flat, z)
+    top = np.flatnonzero(z == highest[flat])
     flat = flat[top]
     height = np.zeros(side * side, np.float32)
     rgb = np.zeros((side * side, 3), np.uint8)
     hit = np.zeros(side * side, np.uint8)
-    height[flat] = xyz[top, 2]
-    rgb[flat] = observation.rgb.reshape(-1, 3)[np.flatnonzero(known)[inside][top]]
+    height[flat] = z[top]
+    rgb[flat] = observation.rgb.reshape(-1, 3).take(pixels[top], axis=0)
     hit[flat] = 1
 
     distance, labels = cv2.distanceTransformWithLabels(
@@ -203,7 +203,7 @@ def heightmap(
     nearest[labels.ravel()[hit > 0]] = np.flatnonzero(hit)
     source = nearest[labels.ravel()]
     return Heightmap(
-        rgb[source].reshape(side, side, 3),
+        rgb.take(source, axis=0).reshape(side, side, 3),
         height[source].reshape(side, side),
         distance <= 2.5,
         span,

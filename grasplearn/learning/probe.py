@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import Heightmap
 from grasplearn.learning.augment import SupportSet
+from grasplearn.learning.threads import side_by_side
 from grasplearn.nets.chain import Batch
 from grasplearn.nets.codec import best_place, encode, place_of, place_target
 from grasplearn.nets.graspnet import GraspNet
@@ -40,7 +42,6 @@ class Probe:
         parts = [keys[first : first + at_once] for first in range(0, samples, at_once)]
         return Probe((shown, *(support.batch(part) for part in parts)))
 
-    @torch.no_grad()
     def look(self, net: GraspNet, second: SecondLook | None = None) -> tuple[float, float]:
         """Returns a net's mean loss, and the share of samples in which it misses the spot.
 
@@ -48,20 +49,24 @@ class Probe:
             second: makes of a picture (1, 5, H, W), its features (1, C, h, w) and quality
                 (R, h, w) the quality that is asked where the spot is; the loss stays the net's own.
         """
-        losses, missed = [], []
-        for batch in self.batches:
-            features = net.features(batch.pictures)
-            maps = net.head(features)
-            losses.append(float(maps_loss(maps, batch.target)))
-            for i, (quality, right) in enumerate(
-                zip(maps.quality, batch.target.place, strict=True)
-            ):
-                if second is not None and bool(torch.isfinite(quality).all()):
-                    one = slice(i, i + 1)
-                    quality = second(batch.pictures[one], features[one], quality)
-                missed.append(not is_found(quality, right, net.spec.stride))
+        looks = side_by_side(partial(_look, net, second), self.batches)
+        losses, missed = zip(*looks, strict=True)
         counts = [len(batch.pictures) for batch in self.batches]
-        return float(np.average(losses, weights=counts)), float(np.mean(missed))
+        return float(np.average(losses, weights=counts)), sum(missed) / sum(counts)
+
+
+@torch.no_grad()
+def _look(net: GraspNet, second: SecondLook | None, batch: Batch) -> tuple[float, int]:
+    """Returns the mean loss of a batch, and in how many of its samples the spot is missed."""
+    features = net.features(batch.pictures)
+    maps = net.head(features)
+    missed = 0
+    for i, (quality, right) in enumerate(zip(maps.quality, batch.target.place, strict=True)):
+        if second is not None and bool(torch.isfinite(quality).all()):
+            one = slice(i, i + 1)
+            quality = second(batch.pictures[one], features[one], quality)
+        missed += not is_found(quality, right, net.spec.stride)
+    return float(maps_loss(maps, batch.target)), missed
 
 
 def is_found(quality: Tensor, right: Tensor, stride: int) -> bool:
