@@ -15,7 +15,14 @@ from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameErr
 from grasplearn.files import write_json
 from grasplearn.geometry import heightmap
 from grasplearn.learning.cutout import things
-from grasplearn.learning.families import SETTINGS, View, Views, family_name, save_family
+from grasplearn.learning.families import (
+    SETTINGS,
+    View,
+    Views,
+    family_name,
+    save_family,
+    thinned,
+)
 from grasplearn.pictures import read_json
 from grasplearn.sim.families import Family, draw_family, places
 from grasplearn.sim.object_folder import ObjectModel
@@ -23,11 +30,13 @@ from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.sensor import SENSOR
 from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
-from grasplearn.types import SPLITS, Observation, SceneSpec
+from grasplearn.types import SPLITS, Array, Observation, SceneSpec
 
 # Families that a process renders in one go: of few objects, whose grasps are then found once.
 CHUNK = 20
 DRAWS = 5
+# Per grasp, (4, 4) poses in an object's frame.
+Poses = tuple[tuple[Array, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -130,8 +139,10 @@ def _render_some(settings: RenderSettings, out: Path, indices: list[int]) -> int
 def _pictured(world: World, family: Family, out: Path, index: int) -> bool:
     """Takes a family's pictures and saves them; not if no question about it can be asked."""
     views = tuple(
-        _view(world, scene, [places_of for places_of in grasps], widths)
-        for scene, grasps, widths in zip(family.scenes, family.grasps, family.widths, strict=True)
+        _view(world, scene, grasps, widths, parts)
+        for scene, grasps, widths, parts in zip(
+            family.scenes, family.grasps, family.widths, family.parts, strict=True
+        )
     )
     shown = [
         any(len(v.places[k]) for v in views[: family.plain])
@@ -145,14 +156,29 @@ def _pictured(world: World, family: Family, out: Path, index: int) -> bool:
 
 
 def _view(
-    world: World, scene: SceneSpec, grasps: list[tuple[np.ndarray, ...]], widths: tuple[float, ...]
+    world: World,
+    scene: SceneSpec,
+    grasps: Poses,
+    widths: tuple[float, ...],
+    parts: Poses,
 ) -> View:
     world.eye.show(scene)
     rgb, depth, labels = world.eye.render(scene.camera, scene.light, labels=True)
     if scene.sensor_seed is not None:
         rgb, depth = SENSOR.sense(rgb, depth, np.random.default_rng(scene.sensor_seed))
     seen = heightmap(Observation(rgb, depth, scene.camera))
-    found = tuple(
-        np.array(places(scene, g, labels, scene.camera), np.float64).reshape(-1, 3) for g in grasps
+
+    def found(poses: Poses) -> tuple[Array, ...]:
+        each = (places(scene, some, labels, scene.camera) for some in poses)
+        return tuple(np.array(some, np.float64).reshape(-1, 3) for some in each)
+
+    return View(
+        seen.rgb,
+        seen.height,
+        seen.known,
+        things(seen) > 0,
+        scene.tier,
+        found(grasps),
+        widths,
+        tuple(thinned(some) for some in found(parts)),
     )
-    return View(seen.rgb, seen.height, seen.known, things(seen) > 0, scene.tier, found, widths)

@@ -33,7 +33,7 @@ def view(rng: np.random.Generator, tier: str = "same", hidden: bool = False) -> 
         picture[arm], height[arm] = color, 0.04
     place = np.empty((0, 3)) if hidden else np.array([[u, v, yaw]])
     known = np.ones((SIDE, SIDE), bool)
-    return View(picture, height, known, height > 0, tier, (place,), (0.03,))
+    return View(picture, height, known, height > 0, tier, (place,), (0.03,), (place,))
 
 
 def write_families(folder: Path, count: int, seed: int = 0, last: str = "view") -> Path:

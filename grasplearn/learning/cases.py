@@ -115,13 +115,11 @@ def draw_case(
         reference = Reference.of(net, view, place, features)
     except InvalidValueError:
         return None
-    asked = [i for i, w in enumerate(family.views) if i != shown and len(w.places[k])]
+    asked = [i for i, w in enumerate(family.views) if i != shown and len(w.judged(k))]
     if questions:
         asked = [asked[int(i)] for i in rng.integers(0, len(asked), questions)]
     seen = [_question(family.views[i], family, k, other, strangers, rng) for i in asked]
-    found = [
-        _proposed(w, w.places[k] - [0, 0, yaw], reference, net, rng, bool(questions)) for w in seen
-    ]
+    found = [_proposed(w, k, yaw, reference, net, rng, bool(questions)) for w in seen]
     before = "twin " if other else ""
     agreements, pixels, pairs, told, right = (np.stack(part) for part in zip(*found, strict=True))
     return Case(
@@ -161,12 +159,13 @@ def _crowded(
     one = further[int(rng.integers(len(further)))]
     more = stranger(one, rng) if other is None else laid(one, other, rng)
     made = compose(view, more, on_top=bool(rng.random() < 0.5))
-    return made if len(made.places[k]) else view
+    return made if len(made.judged(k)) else view
 
 
 def _proposed(
     view: View,
-    places: Array,
+    k: int,
+    yaw: float,
     reference: Reference,
     net: GraspNet,
     rng: np.random.Generator,
@@ -175,13 +174,14 @@ def _proposed(
     """Returns what is proposed in a scene: evidence, log probabilities, whether right.
 
     Args:
-        places: (k, 3), the right ones.
+        k: the number of the grasp; yaw: the demonstrated one's.
         with_right: a right place stands in the last proposal's stead if none of them is right.
     """
     picture = encode(view.heightmap())[None]
     features = net.features(picture)
     quality = net.head(features).quality[0]
     found = propose(quality, net.spec.stride)
+    places = view.judged(k) - [0, 0, yaw]
     right = [is_right(p.place, places, HEIGHTMAP_SPAN / HEIGHTMAP_SIDE) for p in found]
     if with_right and not any(right):
         found, right = found[: MOST - 1], right[: MOST - 1]

@@ -49,6 +49,7 @@ def compose(view: View, other: View, on_top: bool) -> View:
         known=np.where(theirs, other.known, view.known),
         things=other.things | view.things,
         places=tuple(_kept(places, lost) for places in view.places),
+        parts=tuple(_kept(places, lost) for places in view.parts),
     )
 
 
@@ -123,4 +124,5 @@ def laid(view: View, other: Twin, rng: np.random.Generator) -> View:
         known=moved(view.known.astype(np.uint8)) > 0,
         things=moved(view.things.astype(np.uint8)) > 0,
         places=tuple(places[:0] for places in view.places),
+        parts=tuple(places[:0] for places in view.parts),
     )

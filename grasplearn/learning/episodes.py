@@ -241,16 +241,18 @@ def changed(family: Views, rng: np.random.Generator, settings: EpisodeSettings) 
 
 def _mirrored(view: View) -> View:
     side = len(view.picture)
-    places = tuple(
-        np.stack([side - 1 - p[:, 0], p[:, 1], np.pi - p[:, 2]], axis=1) for p in view.places
-    )
+
+    def mirrored(places: Array) -> Array:
+        return np.stack([side - 1 - places[:, 0], places[:, 1], np.pi - places[:, 2]], axis=1)
+
     return replace(
         view,
         picture=np.ascontiguousarray(view.picture[:, ::-1]),
         height=np.ascontiguousarray(view.height[:, ::-1]),
         known=np.ascontiguousarray(view.known[:, ::-1]),
         things=np.ascontiguousarray(view.things[:, ::-1]),
-        places=places,
+        places=tuple(map(mirrored, view.places)),
+        parts=tuple(map(mirrored, view.parts)),
     )
 
 

@@ -32,6 +32,8 @@ JPEG_QUALITY = 92
 LOWEST_MM = -20
 # What a cell is, as a sum.
 KNOWN, THING = 1, 2
+# Places that differ by less, in pixels and rad, are as good as one.
+NEAR_PX, NEAR = 4.0, 0.2
 Bytes = NDArray[np.uint8]
 
 
@@ -46,6 +48,8 @@ class View:
         places: per grasp (k, 3), where it or one equal to it lies: u, v in pixels, and the
             direction of its x axis on the full turn, rad. k = 0: not to be seen here.
         widths: per grasp, m.
+        parts: per grasp (m, 3), where any known grasp on the same part lies, thinned out: on a kin
+            each of them is right. Families of before this was kept hold the places themselves.
     """
 
     picture: NDArray[np.uint8]
@@ -55,9 +59,15 @@ class View:
     tier: str
     places: tuple[NDArray[np.float64], ...]
     widths: tuple[float, ...]
+    parts: tuple[NDArray[np.float64], ...]
 
     def heightmap(self) -> Heightmap:
         return Heightmap(self.picture, self.height, self.known)
+
+    def judged(self, grasp: int) -> NDArray[np.float64]:
+        """Returns (k, 3), where a grasp counts as right: on a kin, everywhere on the part."""
+        own = self.places[grasp]
+        return np.concatenate([own, self.parts[grasp]]) if self.tier == "kin" else own
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,12 @@ def save_family(folder: Path, index: int, family: Views) -> None:
         "object": family.object_id,
         "plain": family.plain,
         "views": [
-            {"tier": v.tier, "places": [p.round(3).tolist() for p in v.places], "widths": v.widths}
+            {
+                "tier": v.tier,
+                "places": [p.round(3).tolist() for p in v.places],
+                "widths": v.widths,
+                "parts": [p.round(3).tolist() for p in v.parts],
+            }
             for v in family.views
         ],
     }
@@ -137,9 +152,29 @@ def _view(color: Bytes, height: Bytes, told: dict[str, Any]) -> View:
         cells & KNOWN > 0,
         cells & THING > 0,
         told["tier"],
-        tuple(np.array(p, np.float64).reshape(-1, 3) for p in told["places"]),
+        _places(told["places"]),
         tuple(told["widths"]),
+        _places(told.get("parts", told["places"])),
     )
+
+
+def _places(told: list[list[list[float]]]) -> tuple[NDArray[np.float64], ...]:
+    return tuple(np.array(p, np.float64).reshape(-1, 3) for p in told)
+
+
+def thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns places (k, 3) without those that hardly differ from an earlier one; jaws have no
+    front and back."""
+    kept: list[NDArray[np.float64]] = []
+    for place in places:
+        near = (
+            np.hypot(*(place - other)[:2]) < NEAR_PX
+            and abs(((place - other)[2] + np.pi / 2) % np.pi - np.pi / 2) < NEAR
+            for other in kept
+        )
+        if not any(near):
+            kept.append(place)
+    return np.array(kept, np.float64).reshape(-1, 3)
 
 
 def _encoded(kind: str, picture: NDArray[Any], quality: int | None = None) -> Bytes:

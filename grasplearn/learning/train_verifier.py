@@ -199,6 +199,7 @@ def _cases(
         "families": len(paths),
         # Of what is compared: cases that older code drew do not fit.
         "evidence": [KINDS, SPOTS, WINDOW, SIDE, CELLS],
+        "right_on_kin": "part",
         "kin": settings.kin,
     }
     folder.mkdir(parents=True, exist_ok=True)

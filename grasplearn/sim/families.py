@@ -62,6 +62,8 @@ class Family:
         grasps: per scene and grasp the (4, 4) poses in the object's frame that are equally right;
             none where the scene's object has no such grasp.
         widths: per scene and grasp, m.
+        parts: per scene and grasp the poses of every known grasp on the same part of the scene's
+            object: on a kin any of them is right.
     """
 
     object_id: str
@@ -69,6 +71,7 @@ class Family:
     plain: int
     grasps: tuple[tuple[tuple[Array, ...], ...], ...]
     widths: tuple[tuple[float, ...], ...]
+    parts: tuple[tuple[tuple[Array, ...], ...], ...]
 
 
 def known_grasps(world: World, model: ObjectModel, pose_index: int) -> list[KnownGrasp]:
@@ -121,7 +124,7 @@ def draw_family(
     names = ["alike" if twin else "same"] * PLAIN
     later = ("alike",) * 4 if twin else LATER
     names += [name if name in tiers else "same" for name in later]
-    scenes, grasps, widths = [], [], []
+    scenes, grasps, widths, parts = [], [], [], []
     for name in names:
         tier = TIERS[name]
         shown, pose = model, pose_index
@@ -143,13 +146,20 @@ def draw_family(
                 tier=name,
             )
         )
-        own = [
-            (g if shown is model else _answering(model, g, shown, known_grasps(world, shown, pose)))
-            for g in chosen
-        ]
+        its = known_grasps(world, shown, pose)
+        own = [(g if shown is model else _answering(model, g, shown, its)) for g in chosen]
         grasps.append(tuple(tuple(equal_grasps(shown, g.T_object_grasp)) if g else () for g in own))
         widths.append(tuple(g.width * scale if g else 0.0 for g in own))
-    return Family(model.object_id, tuple(scenes), PLAIN, tuple(grasps), tuple(widths))
+        by_part = {g.part: _on_part(shown, g.part, its, scale) for g in chosen}
+        parts.append(tuple(by_part[g.part] for g in chosen))
+    return Family(model.object_id, tuple(scenes), PLAIN, tuple(grasps), tuple(widths), tuple(parts))
+
+
+def _on_part(
+    model: ObjectModel, part: str, known: Sequence[KnownGrasp], scale: float
+) -> tuple[Array, ...]:
+    fitting = (g for g in known if g.part == part and g.width * scale <= MAX_WIDTH)
+    return tuple(T for g in fitting for T in equal_grasps(model, g.T_object_grasp))
 
 
 def _variant(placed: PlacedObject, scale: float, hue: float) -> PlacedObject:

@@ -84,6 +84,25 @@ def test_places_lie_on_the_object_and_in_sight(world: World, drawn: list[Family]
     assert found > 40
 
 
+def test_every_known_grasp_of_a_part_is_told_on_a_kin_too(
+    world: World, drawn: list[Family]
+) -> None:
+    kin = 0
+    for some in drawn:
+        for scene, grasps, parts in zip(some.scenes, some.grasps, some.parts, strict=True):
+            model = world.catalogue.get(scene.objects[0].object_id)
+            for equals, on_part in zip(grasps, parts, strict=True):
+                spots = np.array([T[:3, 3] for T in on_part]).reshape(-1, 3)
+                # A symmetry may turn a box's lid down, where no hand can come.
+                if len(model.symmetry_rotations) == 1:
+                    assert len({model.part_at(spot) for spot in spots}) <= 1
+                if equals:
+                    nearest = np.linalg.norm(spots - equals[0][:3, 3], axis=1).min()
+                    assert nearest < 1e-9
+                kin += scene.tier == "kin" and len(on_part) > len(equals)
+    assert kin > 5
+
+
 def test_things_rest_on_the_table_and_do_not_run_through_each_other(
     world: World, drawn: list[Family]
 ) -> None:

@@ -238,7 +238,7 @@ def test_samples_are_put_into_other_scenes_too() -> None:
     red = np.zeros((224, 224, 3), np.uint8)
     red[..., 0] = 255
     known = np.ones((224, 224), bool)
-    backdrop = View(red, np.zeros((224, 224), np.float32), known, ~known, "same", (), ())
+    backdrop = View(red, np.zeros((224, 224), np.float32), known, ~known, "same", (), (), ())
     grasp = grasp_at(scene(), 96, 80, 0.2)
     pieces = take_apart(scene(), place_of(scene(), grasp))
     quiet = Augmentation(others=0, recolored=0, noise=0, gain=0, tint=0, slope=0, own_gain=0)

@@ -26,7 +26,8 @@ def block(u: int, v: int, height: float, color: tuple[int, int, int]) -> View:
     heights[v - 12 : v + 13, u - 12 : u + 13] = height
     known = np.ones((SIDE, SIDE), bool)
     stands = things(Heightmap(picture, heights, known)) > 0
-    return View(picture, heights, known, stands, "same", (np.array([[u, v, 0.3]]),), (0.03,))
+    place = np.array([[u, v, 0.3]])
+    return View(picture, heights, known, stands, "same", (place,), (0.03,), (place,))
 
 
 @pytest.mark.parametrize("on_top", [True, False])
@@ -55,7 +56,7 @@ def test_where_things_stand_goes_with_them() -> None:
 def test_the_higher_thing_is_seen(on_top: bool, height: float, kept: int) -> None:
     """A place goes with its thing, under a higher one."""
     made = compose(block(60, 60, 0.04, (200, 0, 0)), block(64, 62, height, (0, 0, 200)), on_top)
-    assert len(made.places[0]) == kept
+    assert len(made.places[0]) == len(made.parts[0]) == kept
     assert made.height[60, 60] == np.float32(max(height, 0.04))
 
 
@@ -100,7 +101,7 @@ def test_a_stranger_keeps_its_size_and_has_no_place() -> None:
     rng = np.random.default_rng(1)
     for _ in range(5):
         laid = stranger(block(112, 112, 0.04, (200, 40, 30)), rng)
-        assert not len(laid.places[0])
+        assert not len(laid.places[0]) and not len(laid.parts[0])
         assert abs((laid.height > 0.01).sum() / 625 - 1) < 0.1
         assert laid.height.max() == np.float32(0.04)
 

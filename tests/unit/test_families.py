@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from grasplearn.learning.families import (
     find_families,
     load_family,
     save_family,
+    thinned,
 )
 from grasplearn.nets.codec import Place
 
@@ -35,6 +37,49 @@ def test_a_family_comes_back_as_it_was_written(tmp_path: Path) -> None:
         assert (a.known == b.known).all() and (a.things == b.things).all() and a.tier == b.tier
         assert np.abs(a.picture.astype(int) - b.picture).mean() < 3
     assert len(again.views[1].places[0]) == 0
+
+
+def test_a_family_keeps_where_the_parts_are(tmp_path: Path) -> None:
+    one = view(np.random.default_rng(0))
+    part = np.array([[60.0, 70.0, 0.5], [80.0, 70.0, 0.5]])
+    save_family(tmp_path, 0, Views("hook", (replace(one, parts=(part,)),), 1))
+    assert np.allclose(load_family(tmp_path / family_name(0)).views[0].parts[0], part)
+
+
+def test_an_older_family_knows_of_no_part_but_its_places(tmp_path: Path) -> None:
+    write_families(tmp_path, 1)
+    path = tmp_path / family_name(0)
+    with np.load(path) as data:
+        kept = dict(data)
+    meta = json.loads(kept["meta"].tobytes())
+    for told in meta["views"]:
+        del told["parts"]
+    np.savez(path, **{**kept, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    for one in load_family(path).views:
+        assert np.array_equal(one.parts[0], one.places[0])
+
+
+def test_on_a_kin_all_of_the_part_is_right_and_elsewhere_the_spot_alone() -> None:
+    part = np.array([[60.0, 70.0, 0.5], [80.0, 70.0, 0.5]])
+    own = replace(view(np.random.default_rng(0)), parts=(part,))
+    assert np.array_equal(own.judged(0), own.places[0])
+    assert np.array_equal(replace(own, tier="kin").judged(0), [*own.places[0], *part])
+
+
+def test_places_are_thinned_to_those_that_differ() -> None:
+    """3 pixels, or half a turn of the jaws, are no difference; 5 pixels and 0.3 rad are."""
+    places = np.array(
+        [
+            [50, 50, 0.1],
+            [53, 50, 0.1],
+            [50, 50, 0.1 + np.pi],
+            [50, 55, 0.1],
+            [50, 50, 0.4],
+            [50, 50, 0.1 - np.pi + 0.1],
+        ]
+    )
+    assert np.array_equal(thinned(places), places[[0, 3, 4]])
+    assert thinned(np.empty((0, 3))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "missing key", "older"])
