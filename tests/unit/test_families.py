@@ -66,6 +66,16 @@ def test_on_a_kin_all_of_the_part_is_right_and_elsewhere_the_spot_alone() -> Non
     assert np.array_equal(replace(own, tier="kin").judged(0), [*own.places[0], *part])
 
 
+def test_a_mirrored_part_lies_where_its_places_do() -> None:
+    one = view(np.random.default_rng(0))
+    family = changed(
+        Views("hook", (one,), 1), np.random.default_rng(0), EpisodeSettings(mirror=1.0, hue=0.0)
+    )
+    mirrored = family.views[0]
+    assert not np.allclose(mirrored.places[0], one.places[0])
+    assert np.array_equal(mirrored.parts[0], mirrored.places[0])
+
+
 def test_places_are_thinned_to_those_that_differ() -> None:
     """3 pixels, or half a turn of the jaws, are no difference; 5 pixels and 0.3 rad are."""
     places = np.array(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from teaching_kit import SEEING, tiny_weights
 
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.learning.cases import NONE, draw_case
-from grasplearn.learning.families import find_families
+from grasplearn.learning.families import find_families, load_family, save_family
 from grasplearn.learning.meta_train import MetaTrainSettings, meta_train
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.train_verifier import VerifierSettings, train_verifier
@@ -142,6 +143,23 @@ def test_now_and_then_a_kin_demonstrates(tmp_path: Path) -> None:
     drawn = [of_kin(seed, 0.5) for seed in range(8)]
     assert any(drawn) and not all(drawn)
     assert not any(of_kin(seed, 0.0) for seed in range(4))
+
+
+@pytest.mark.parametrize("kin", [0.0, 1.0])
+def test_on_a_kin_alone_every_spot_of_the_part_is_right(tmp_path: Path, kin: float) -> None:
+    """Here the part is everywhere, at every angle."""
+    paths, _ = find_families(write_families(tmp_path, 1, last="kin"))
+    axis, turns = np.arange(0, 224, 12.0), np.arange(0, np.pi, 0.5)
+    part = np.stack(np.meshgrid(axis, axis, turns), -1).reshape(-1, 3)
+    family = load_family(paths[0])
+    views = tuple(replace(view, parts=(part,)) for view in family.views)
+    save_family(tmp_path, 0, replace(family, views=views))
+    case = draw_case(paths[0], GraspNet(SEEING, 0), np.random.default_rng(0), 8, kin=kin)
+    assert case is not None
+    of_kin = np.array([tier.endswith("kin") for tier in case.tiers])
+    right = case.right | (case.log_probability == NONE)
+    assert right[of_kin].all() and not right[~of_kin].all(1).any()
+    assert of_kin.all() if kin else not of_kin.all()
 
 
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
