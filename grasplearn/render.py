@@ -21,10 +21,9 @@ from grasplearn.learning.families import (
     Views,
     family_name,
     save_family,
-    thinned,
 )
 from grasplearn.pictures import read_json
-from grasplearn.sim.families import Family, draw_family, places
+from grasplearn.sim.families import Family, draw_family, places, thinned
 from grasplearn.sim.object_folder import ObjectModel
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.sensor import SENSOR

@@ -32,8 +32,6 @@ JPEG_QUALITY = 92
 LOWEST_MM = -20
 # What a cell is, as a sum.
 KNOWN, THING = 1, 2
-# Places that differ by less, in pixels and rad, are as good as one.
-NEAR_PX, NEAR = 4.0, 0.2
 Bytes = NDArray[np.uint8]
 
 
@@ -160,21 +158,6 @@ def _view(color: Bytes, height: Bytes, told: dict[str, Any]) -> View:
 
 def _places(told: list[list[list[float]]]) -> tuple[NDArray[np.float64], ...]:
     return tuple(np.array(p, np.float64).reshape(-1, 3) for p in told)
-
-
-def thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns places (k, 3) without those that hardly differ from an earlier one; jaws have no
-    front and back."""
-    kept: list[NDArray[np.float64]] = []
-    for place in places:
-        near = (
-            np.hypot(*(place - other)[:2]) < NEAR_PX
-            and abs(((place - other)[2] + np.pi / 2) % np.pi - np.pi / 2) < NEAR
-            for other in kept
-        )
-        if not any(near):
-            kept.append(place)
-    return np.array(kept, np.float64).reshape(-1, 3)
 
 
 def _encoded(kind: str, picture: NDArray[Any], quality: int | None = None) -> Bytes:

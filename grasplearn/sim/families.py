@@ -42,6 +42,8 @@ MAX_HIDDEN = 0.5
 # A kin's grasp answers the shown one if it is this near, m, once both objects have the same box.
 KIN_REACH = 0.06
 EDGE_PX = 5
+# Places that differ by less, in pixels and rad, are as good as one.
+NEAR_PX, NEAR = 4.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,21 @@ def places(
         if EDGE_PX <= u <= HEIGHTMAP_SIDE - EDGE_PX and EDGE_PX <= v <= HEIGHTMAP_SIDE - EDGE_PX:
             found.append((float(u), float(v), float(np.arctan2(T[1, 0], T[0, 0]))))
     return found
+
+
+def thinned(places: Array) -> Array:
+    """Returns places (k, 3) without those that hardly differ from an earlier one; jaws have no
+    front and back."""
+    kept: list[Array] = []
+    for place in places:
+        near = (
+            np.hypot(*(place - other)[:2]) < NEAR_PX
+            and abs(((place - other)[2] + np.pi / 2) % np.pi - np.pi / 2) < NEAR
+            for other in kept
+        )
+        if not any(near):
+            kept.append(place)
+    return np.array(kept, np.float64).reshape(-1, 3)
 
 
 def _covered(pixel: Array, labels: np.ndarray) -> bool:

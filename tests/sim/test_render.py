@@ -10,7 +10,7 @@ from grasplearn.errors import FileFormatError, InvalidValueError, UnknownNameErr
 from grasplearn.geometry import pose_matrix, transform
 from grasplearn.learning.families import family_name, find_families, load_family
 from grasplearn.render import RenderSettings, render
-from grasplearn.sim.families import Family, draw_family, places
+from grasplearn.sim.families import Family, draw_family, places, thinned
 from grasplearn.sim.objects import Catalogue
 from grasplearn.sim.world import World
 from grasplearn.types import MAX_WIDTH
@@ -101,6 +101,22 @@ def test_every_known_grasp_of_a_part_is_told_on_a_kin_too(
                     assert nearest < 1e-9
                 kin += scene.tier == "kin" and len(on_part) > len(equals)
     assert kin > 5
+
+
+def test_places_are_thinned_to_those_that_differ() -> None:
+    """3 pixels, or half a turn of the jaws, are no difference; 5 pixels and 0.3 rad are."""
+    places = np.array(
+        [
+            [50, 50, 0.1],
+            [53, 50, 0.1],
+            [50, 50, 0.1 + np.pi],
+            [50, 55, 0.1],
+            [50, 50, 0.4],
+            [50, 50, 0.1 - np.pi + 0.1],
+        ]
+    )
+    assert np.array_equal(thinned(places), places[[0, 3, 4]])
+    assert thinned(np.empty((0, 3))).shape == (0, 3)
 
 
 def test_things_rest_on_the_table_and_do_not_run_through_each_other(

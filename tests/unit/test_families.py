@@ -20,7 +20,6 @@ from grasplearn.learning.families import (
     find_families,
     load_family,
     save_family,
-    thinned,
 )
 from grasplearn.nets.codec import Place
 
@@ -74,22 +73,6 @@ def test_a_mirrored_part_lies_where_its_places_do() -> None:
     mirrored = family.views[0]
     assert not np.allclose(mirrored.places[0], one.places[0])
     assert np.array_equal(mirrored.parts[0], mirrored.places[0])
-
-
-def test_places_are_thinned_to_those_that_differ() -> None:
-    """3 pixels, or half a turn of the jaws, are no difference; 5 pixels and 0.3 rad are."""
-    places = np.array(
-        [
-            [50, 50, 0.1],
-            [53, 50, 0.1],
-            [50, 50, 0.1 + np.pi],
-            [50, 55, 0.1],
-            [50, 50, 0.4],
-            [50, 50, 0.1 - np.pi + 0.1],
-        ]
-    )
-    assert np.array_equal(thinned(places), places[[0, 3, 4]])
-    assert thinned(np.empty((0, 3))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "missing key", "older"])
