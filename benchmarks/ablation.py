@@ -1,9 +1,9 @@
 """What a part of answering is worth: the same imprints and scenes, with it and without.
 
     python benchmarks/ablation.py room [--objects 24] [--trials 2] [--seed 1] [--tiers same,clutter]
-    python benchmarks/ablation.py wholes ...
+    python benchmarks/ablation.py footprint ...
 
-``room`` fits a grasp to the hand's room, ``wholes`` compares whole things with the demonstration's.
+``room`` fits a grasp to the hand's room, ``footprint`` lays the shown thing over what is proposed.
 On VALIDATION objects. Where both grasps are the same one is executed. Prints trials won and lost by
 tier, and how deep (mm beyond ``room.TOLERANCE``) the grasps without it stood in what was seen, by
 how they ended.
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from grasplearn.errors import DemonstrationError, NoGraspError, SceneError
 from grasplearn.evaluate import make_lesson
+from grasplearn.footprint import Footprint
 from grasplearn.geometry import heightmap, room_in
 from grasplearn.learning.pretrained import load_pretrained
 from grasplearn.learning.taught import Taught
@@ -34,7 +35,6 @@ from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
 from grasplearn.trial import trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson
-from grasplearn.whole import Contrast
 
 
 def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> tuple[int, Grasp]:
@@ -42,15 +42,17 @@ def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> 
     return 0, grasps[0]
 
 
-def as_likely(self: Contrast, picture: object, spots: Sequence[object]) -> NDArray[np.float64]:
-    """Stands in for ``Contrast.scores``: one thing is as likely as another."""
-    return np.zeros(len(spots))
+def alike(
+    self: Footprint, picture: object, places: Sequence[object], logits: object
+) -> NDArray[np.float64]:
+    """Stands in for ``Footprint.scores``: one place fits as well as another."""
+    return np.zeros(len(places))
 
 
 # What stands in for each part.
 PARTS: dict[str, tuple[Any, str, Any]] = {
     "room": (Room, "best", as_proposed),
-    "wholes": (Contrast, "scores", as_likely),
+    "footprint": (Footprint, "scores", alike),
 }
 
 
@@ -91,7 +93,7 @@ class Comparison:
 
 
 def main(
-    part: tyro.conf.Positional[Literal["room", "wholes"]],
+    part: tyro.conf.Positional[Literal["room", "footprint"]],
     objects: int = 24,
     trials: int = 2,
     seed: int = 1,

@@ -17,7 +17,7 @@ from grasplearn.edge.answer import around, peaks, probability_of
 from grasplearn.edge.names import AGREEMENTS, LIKENESS, PAIRS, PIXELS, SCORES, TOLD
 from grasplearn.edge.picture import patch
 from grasplearn.edge.runtime import Array, Bound
-from grasplearn.whole import STANDING, Contrast, middles
+from grasplearn.footprint import STANDING, Footprint
 
 # As in ``nets.verifier``, ``nets.overview``, ``nets.proposals`` and ``learning.cases``; a test
 # compares.
@@ -74,7 +74,7 @@ class Reference:
     likeness: float
     overview: Array
     stride: int
-    contrast: Contrast | None = None
+    footprint: Footprint | None = None
 
     @staticmethod
     def of(
@@ -98,14 +98,14 @@ class Reference:
         elsewhere = np.where(own > 0.5, -np.inf, quality)
         best = float(elsewhere.max())
         surroundings = overview(pooled(picture, stride), place, stride)
+        footprint = Footprint.of(picture, place[:2])
         if not math.isfinite(best):
-            return Reference(shown, shown, 0.0, surroundings, stride)
+            return Reference(shown, shown, 0.0, surroundings, stride, footprint)
         rival = math.exp(min(best - float(near.max()), 0.0))
         probability = probability_of(elsewhere)
         u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
-        contrast = Contrast.of(picture, place[:2], (u, v), rival)
         other = look((u, v, turn))
-        return Reference(shown, other, math.sqrt(rival), surroundings, stride, contrast)
+        return Reference(shown, other, math.sqrt(rival), surroundings, stride, footprint)
 
     def verified(self, verifier: Bound, seen: Look, picture: Array, quality: Array) -> Array:
         """Returns quality (R, h, w) as logits after a second look at the best places of a picture
@@ -130,9 +130,9 @@ class Reference:
         verifier.inputs[TOLD][:] = NONE
         verifier.inputs[TOLD][:count] = told
         scores = verifier.run()[SCORES][:count].astype(np.float64)
-        if self.contrast is not None:
-            spots = middles([(y, x) for _, y, x in cells], self.stride)
-            scores += self.contrast.scores(picture, spots)
+        if self.footprint is not None:
+            places = [place[:3] for place, _ in found]
+            scores += self.footprint.scores(picture, places, scores)
         shifts = scores - _log_sum_exp(scores) + _log_sum_exp(told) - told
         logits = quality.astype(np.float64)
         logits -= _log_sum_exp(logits)

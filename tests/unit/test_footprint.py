@@ -1,0 +1,177 @@
+"""How well the shown thing fits, laid over places of a picture."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from grasplearn import footprint
+from grasplearn.footprint import Footprint, islands, thing_at
+
+SIDE = 96
+RED, BLUE = (0.6, -0.4, -0.4), (-0.4, -0.4, 0.6)
+Color = tuple[float, float, float]
+Drawn = NDArray[np.float32]
+
+
+def table() -> Drawn:
+    made = np.zeros((5, SIDE, SIDE), np.float32)
+    made[4] = 1
+    return made
+
+
+def put(made: Drawn, outline: NDArray[np.float64], color: Color, high: float = 0.6) -> None:
+    mask = (
+        cv2.fillPoly(np.zeros((SIDE, SIDE), np.uint8), [np.rint(outline).astype(np.int32)], 1) > 0
+    )
+    made[:3, mask] = np.array(color, np.float32)[:, None]
+    made[3, mask] = high
+
+
+def pan(u: float, v: float, turn: float, color: Color = RED, grip: Color = RED) -> Drawn:
+    """A disc of 12 pixels with a handle of 20, which points along u, turned about the disc."""
+    made, c, s = table(), math.cos(turn), math.sin(turn)
+    angle = np.linspace(0, 2 * math.pi, 60)
+    put(made, np.stack([u + 12 * np.cos(angle), v + 12 * np.sin(angle)], 1), color)
+    handle = np.array([[10, -2], [32, -2], [32, 2], [10, 2]]) @ [[c, -s], [s, c]]
+    put(made, handle + np.array([u, v]), grip)
+    return made
+
+
+def rim(u: float, v: float, turn: float) -> footprint.Place:
+    """Where the spot that was shown at the disc's top is, if the pan was turned so far."""
+    return u - 10 * math.sin(turn), v - 10 * math.cos(turn), turn
+
+
+SHOWN = pan(40, 50, 0)
+SPOT = rim(40, 50, 0)[:2]
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7, 2.0, math.pi, -1.2])
+def test_where_on_a_rim_a_place_is_shows_in_where_the_handle_is(turn: float) -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    seen = pan(52, 45, turn)
+    places = [rim(52, 45, turn + off) for off in (0.0, 0.8, -0.8, 2.0, math.pi)]
+    right, *wrong = thing.fits(seen, places)
+    assert right > -0.1 and max(wrong) < right - 0.15
+
+
+def test_a_place_a_little_off_fits_as_well_and_one_far_off_does_not() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    exact, near, far = thing.fits(
+        SHOWN, [(*SPOT, 0.0), (SPOT[0] + 3, SPOT[1] - 2, 0.1), (*SPOT, 1.0)]
+    )
+    assert near == pytest.approx(exact, abs=0.06) and far < exact - 0.2
+
+
+def test_another_colour_another_height_and_another_outline_fit_worse() -> None:
+    thing = Footprint.of(pan(40, 50, 0, RED, BLUE), SPOT)
+    assert thing is not None
+    own, flipped, other = (
+        thing.fits(seen, [(*SPOT, 0.0)])[0]
+        for seen in (
+            pan(40, 50, 0, RED, BLUE),
+            pan(40, 50, 0, BLUE, RED),
+            pan(40, 50, 0, BLUE, BLUE),
+        )
+    )
+    assert own > -0.05 and own - 0.3 > other > flipped
+    high = pan(40, 50, 0, RED, BLUE)
+    high[3] *= 0.6
+    assert thing.fits(high, [(*SPOT, 0.0)])[0] < own - 0.3
+
+
+@pytest.mark.parametrize("light", [(0.8, 0.8, 0.8), (1.2, 1.2, 1.2), (0.9, 0.8, 0.75)])
+def test_light_tells_little(light: Color) -> None:
+    thing = Footprint.of(pan(40, 50, 0, RED, BLUE), SPOT)
+    assert thing is not None
+    seen = pan(40, 50, 0, RED, BLUE)
+    seen[:3] = (seen[:3] + 1) * np.array(light, np.float32)[:, None, None] - 1
+    right, wrong = thing.fits(seen, [(*SPOT, 0.0), rim(40, 50, 1.2)])
+    assert right > -0.3 and wrong < right - 0.15
+
+
+def test_what_lies_over_it_and_what_is_not_seen_tell_less_than_what_is_another() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    covered, unseen, gone = (SHOWN.copy() for _ in range(3))
+    covered[:3, :, 55:], covered[3, :, 55:] = 0.9, 3.0
+    unseen[:, :, 55:] = 0
+    gone[3, :, 55:] = -0.5
+    at = [(*SPOT, 0.0)]
+    full, hidden, unknown, other = (thing.fits(p, at)[0] for p in (SHOWN, covered, unseen, gone))
+    assert full > hidden > other and full > unknown > other
+
+
+def test_worse_than_worst_tells_nothing_and_the_unlikely_are_not_looked_at() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    places = [(*SPOT, 0.0), (60.0, 70.0, 0.0), (*SPOT, 0.0)]
+    logits = np.array([0.0, -1.0, -footprint.FAINTEST - 1])
+    least = footprint.WEIGHT * footprint.WORST
+    on_it, bare, unlikely = thing.scores(SHOWN, places, logits)
+    assert on_it > -0.5 and unlikely == least and least <= bare < least / 2
+    other = table()
+    other[:3], other[3] = np.array(BLUE)[:, None, None], -0.6
+    assert (thing.scores(other, places, logits) == least).all()
+
+
+def test_a_thing_at_the_edge_of_the_picture_is_asked_about_like_any() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    right, outside = thing.fits(pan(80, 50, 0), [rim(80, 50, 0), (-40.0, 300.0, 0.0)])
+    assert right > -0.5 and outside == pytest.approx(-footprint.BY_UNKNOWN)
+
+
+def test_without_bare_table_around_it_the_thing_alone_is_compared() -> None:
+    shown = SHOWN.copy()
+    shown[4] = shown[3] > 0
+    thing = Footprint.of(shown, SPOT)
+    assert thing is not None and thing.things == len(thing.looks)
+    assert thing.fits(shown, [(*SPOT, 0.0)])[0] > -0.05
+
+
+def test_no_thing_no_footprint() -> None:
+    assert Footprint.of(table(), SPOT) is None
+    assert Footprint.of(SHOWN, (85.0, 10.0)) is None
+
+
+def test_points_are_of_the_thing_and_of_the_table_around_it() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    at = np.rint((thing.offsets + thing.middle).T + SPOT).astype(int)
+    high = SHOWN[3][at[:, 1], at[:, 0]] > 0
+    assert len(at) == footprint.POINTS + footprint.AROUND_POINTS
+    assert high[: thing.things].mean() > 0.95 and not high[thing.things :].any()
+    distance = cv2.distanceTransform((SHOWN[3] <= 0).astype(np.uint8), cv2.DIST_L2, 5)
+    assert distance[at[:, 1], at[:, 0]].max() <= math.sqrt(2) * (footprint.AROUND + 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.5, 0.6, 1.0])
+def test_islands_are_those_of_opencv(share: float) -> None:
+    made = np.zeros((5, 90, 70), np.float32)
+    made[3] = np.random.default_rng(0).random((90, 70)) < share
+    wanted = cv2.connectedComponents(cv2.medianBlur(made[3].astype(np.uint8), 3))[1]
+    found = islands(made)
+    pairs = set(zip(found.ravel().tolist(), wanted.ravel().tolist(), strict=True))
+    assert len(pairs) == len(np.unique(wanted)) and wanted.max() == found.max()
+    assert ((found == 0) == (wanted == 0)).all()
+
+
+def test_a_spot_is_on_the_nearest_island_or_on_none() -> None:
+    seen = table()
+    boxes = [(10, 10, 12, 8), (40, 30, 10, 10), (3, 55, 3, 3)]
+    for u, v, w, h in boxes:
+        seen[3, v : v + h, u : u + w] = 1.0
+    spots = [(8.0, 12.0), (44.0, 33.0), (75.0, 75.0), (4.0, 56.0)]
+    near, other, none, speck = (thing_at(seen, spot) for spot in spots)
+    assert near is not None and other is not None and none is None and speck is None
+    assert near[10:18, 10:22].mean() > 0.9 and near.sum() < 97
+    assert all(not (a & b).any() for a, b in pairwise([near, other]))
