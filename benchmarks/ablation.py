@@ -1,9 +1,11 @@
 """What a part of answering is worth: the same imprints and scenes, with it and without.
 
     python benchmarks/ablation.py room [--objects 24] [--trials 2] [--seed 1] [--tiers same,clutter]
+    python benchmarks/ablation.py wholes ...
     python benchmarks/ablation.py footprint ...
 
-``room`` fits a grasp to the hand's room, ``footprint`` lays the shown thing over what is proposed.
+``room`` fits a grasp to the hand's room, ``wholes`` compares whole things with the demonstration's,
+``footprint`` lays the shown thing over what is proposed.
 On VALIDATION objects. Where both grasps are the same one is executed. Prints trials won and lost by
 tier, and how deep (mm beyond ``room.TOLERANCE``) the grasps without it stood in what was seen, by
 how they ended.
@@ -35,6 +37,7 @@ from grasplearn.sim.world import World
 from grasplearn.tiers import TIERS
 from grasplearn.trial import trial_scene, trial_seed
 from grasplearn.types import Grasp, Lesson
+from grasplearn.whole import Contrast
 
 
 def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> tuple[int, Grasp]:
@@ -43,15 +46,16 @@ def as_proposed(self: Room, grasps: list[Grasp], probabilities: list[float]) -> 
 
 
 def alike(
-    self: Footprint, picture: object, places: Sequence[object], logits: object
+    self: object, picture: object, places: Sequence[object], *_: object
 ) -> NDArray[np.float64]:
-    """Stands in for ``Footprint.scores``: one place fits as well as another."""
+    """Stands in for ``scores`` of both: one place is as likely as another."""
     return np.zeros(len(places))
 
 
 # What stands in for each part.
 PARTS: dict[str, tuple[Any, str, Any]] = {
     "room": (Room, "best", as_proposed),
+    "wholes": (Contrast, "scores", alike),
     "footprint": (Footprint, "scores", alike),
 }
 
@@ -93,7 +97,7 @@ class Comparison:
 
 
 def main(
-    part: tyro.conf.Positional[Literal["room", "footprint"]],
+    part: tyro.conf.Positional[Literal["room", "wholes", "footprint"]],
     objects: int = 24,
     trials: int = 2,
     seed: int = 1,

@@ -4,8 +4,7 @@ A verifier compares the surroundings of a spot cell by cell, and what is farther
 Where on a round rim the handle is, which of two ends it is, whether the thing is another: that
 shows in the outline and the colours of the whole thing, pixel by pixel.
 
-Needs numpy alone: the full program and a device's runner share it. ``learning.cutout`` takes things
-apart more finely, with OpenCV.
+Needs numpy alone: the full program and a device's runner share it.
 """
 
 from __future__ import annotations
@@ -17,18 +16,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]
+from grasplearn.whole import Picture, Pixel, island_at
+
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
-Pixel = tuple[float, float]
 # u, v in pixels, and the turn since the demonstration, rad counter-clockwise.
 Place = tuple[float, float, float]
 
-# Higher than this, in units of a picture's height channel (6 mm), something stands there, and lower
-# than this (4 mm) is the bare table.
-STANDING, BARE = np.float32(0.12), np.float32(0.08)
-# Smaller islands than this, pixels, are noise; a spot's thing may begin so many pixels off it.
-MIN_PIXELS, NEAR = 12, 8
+# Lower than this, in units of a picture's height channel (4 mm), is the bare table.
+BARE = np.float32(0.08)
 # So many points of the thing, and so many of the bare table up to so many pixels around it.
 POINTS, AROUND_POINTS, AROUND = 160, 80, 6
 # By how much two sights of one thing differ: height (8 mm, in the channel's units), the logs of red
@@ -43,7 +39,7 @@ SHARE = np.float32(0.7)
 MOVES = ((2.0, 0.087), (2.0, 0.087), (1.0, 0.033), (1.0, 0.033))
 # How much a fit counts in a logit, and how bad it may count at worst: a kin fits worse than this,
 # and tells nothing.
-WEIGHT, WORST = 6.0, -1.3
+WEIGHT, WORST = 5.0, -1.3
 # Places that are less probable than the best by this factor's log are not looked at.
 FAINTEST = 8.0
 
@@ -68,7 +64,7 @@ class Footprint:
     def of(cls, picture: Picture, spot: Pixel) -> Self | None:
         """Takes the thing at a spot (u, v) of a demonstration (5, H, W), see ``nets.codec.encode``;
         None where none stands. Things that touch are one."""
-        thing = thing_at(picture, spot)
+        thing = island_at(picture, spot)
         if thing is None:
             return None
         around = _grown(thing, AROUND) & ~_grown(thing, 1) & (picture[3] < BARE)
@@ -161,55 +157,3 @@ def _some(mask: Mask, most: int) -> NDArray[np.int64]:
     if len(found) <= most:
         return found
     return found[np.linspace(0, len(found) - 1, most).round().astype(np.int64)]
-
-
-def islands(picture: Picture) -> NDArray[np.int64]:
-    """Numbers (H, W) from 1 on of what stands in a picture (5, H, W); 0 is the table. Islands
-    touch by an edge or a corner of a pixel."""
-    wide = np.pad(picture[3] > STANDING, 1, mode="edge").astype(np.uint8)
-    height, width = picture.shape[1:]
-    # The median of nine neighbours: no speck, no pinhole.
-    count = sum(wide[y : y + height, x : x + width] for y in range(3) for x in range(3))
-    return _connected(np.asarray(count) >= 5)
-
-
-def _connected(mask: Mask) -> NDArray[np.int64]:
-    """Numbers the connected parts of a mask (H, W), row by row from stretches of it."""
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    parent = list(range(len(rows)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    above = 0
-    for i, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):
-        while rows[above] < row - 1 or (rows[above] == row - 1 and ends[above] < start):
-            above += 1
-        j = above
-        while rows[j] == row - 1 and starts[j] <= end:
-            parent[root(j)] = root(i)
-            j += 1
-    numbers = np.zeros(mask.shape, np.int64)
-    found: dict[int, int] = {}
-    for i, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):
-        numbers[row, start:end] = found.setdefault(root(i), len(found) + 1)
-    return numbers
-
-
-def thing_at(picture: Picture, spot: Pixel) -> Mask | None:
-    """Where the island nearest to a spot (u, v) lies in a picture (5, H, W); None: none is near."""
-    numbers = islands(picture)
-    u, v = round(spot[0]), round(spot[1])
-    top, left = max(v - NEAR, 0), max(u - NEAR, 0)
-    window = numbers[top : max(v + NEAR + 1, 0), left : max(u + NEAR + 1, 0)]
-    rows, columns = np.nonzero(window)
-    if not len(rows):
-        return None
-    nearest = np.hypot(rows + top - v, columns + left - u).argmin()
-    thing = np.asarray(numbers == window[rows[nearest], columns[nearest]])
-    return thing if thing.sum() >= MIN_PIXELS else None

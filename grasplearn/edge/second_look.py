@@ -17,7 +17,8 @@ from grasplearn.edge.answer import around, peaks, probability_of
 from grasplearn.edge.names import AGREEMENTS, LIKENESS, PAIRS, PIXELS, SCORES, TOLD
 from grasplearn.edge.picture import patch
 from grasplearn.edge.runtime import Array, Bound
-from grasplearn.footprint import STANDING, Footprint
+from grasplearn.footprint import Footprint
+from grasplearn.whole import STANDING, Contrast, middles
 
 # As in ``nets.verifier``, ``nets.overview``, ``nets.proposals`` and ``learning.cases``; a test
 # compares.
@@ -74,7 +75,8 @@ class Reference:
     likeness: float
     overview: Array
     stride: int
-    footprint: Footprint | None = None
+    footprint: Footprint | None
+    contrast: Contrast | None = None
 
     @staticmethod
     def of(
@@ -104,8 +106,9 @@ class Reference:
         rival = math.exp(min(best - float(near.max()), 0.0))
         probability = probability_of(elsewhere)
         u, v, turn, _ = around(probability, peaks(elsewhere, 0.0, 1)[0], stride)
+        contrast = Contrast.of(picture, place[:2], (u, v), rival)
         other = look((u, v, turn))
-        return Reference(shown, other, math.sqrt(rival), surroundings, stride, footprint)
+        return Reference(shown, other, math.sqrt(rival), surroundings, stride, footprint, contrast)
 
     def verified(self, verifier: Bound, seen: Look, picture: Array, quality: Array) -> Array:
         """Returns quality (R, h, w) as logits after a second look at the best places of a picture
@@ -130,6 +133,9 @@ class Reference:
         verifier.inputs[TOLD][:] = NONE
         verifier.inputs[TOLD][:count] = told
         scores = verifier.run()[SCORES][:count].astype(np.float64)
+        if self.contrast is not None:
+            spots = middles([(y, x) for _, y, x in cells], self.stride)
+            scores += self.contrast.scores(picture, spots)
         if self.footprint is not None:
             places = [place[:3] for place, _ in found]
             scores += self.footprint.scores(picture, places, scores)

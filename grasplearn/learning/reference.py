@@ -19,6 +19,7 @@ from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.overview import overviews
 from grasplearn.nets.proposals import Proposal, propose, weighed
 from grasplearn.nets.verifier import Look, Verifier, evidence
+from grasplearn.whole import Contrast, middles
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +30,15 @@ class Reference:
         likeness: how much of a rival it is, in [0, 1]; 0 where there is none.
         overview: (5, SIDE, SIDE), of the shown spot, see ``nets.overview``.
         footprint: of the shown thing; None where too little stands.
+        contrast: how the two things differ as wholes; None where they do not.
     """
 
     shown: Look
     rival: Look
     likeness: float
     overview: Tensor
-    footprint: Footprint | None = None
+    footprint: Footprint | None
+    contrast: Contrast | None = None
 
     @classmethod
     def of(
@@ -61,12 +64,15 @@ class Reference:
         shown = Look.spot(net, picture, place, features)
         stride = net.spec.stride
         overview = overviews(F.avg_pool2d(picture, stride), [place], stride)[0]
-        footprint = Footprint.of(picture.cpu().numpy(), (place.u, place.v))
+        pixels, spot = picture.cpu().numpy(), (place.u, place.v)
+        footprint = Footprint.of(pixels, spot)
         if alike.rival_place is None:
             return cls(shown, shown, 0.0, overview, footprint)
+        rival = alike.rival_place
+        contrast = Contrast.of(pixels, spot, (rival.u, rival.v), alike.rival)
         # The root: a spot a hundredth as probable is still worth a tenth of a look.
-        other = Look.spot(net, picture, alike.rival_place)
-        return cls(shown, other, math.sqrt(alike.rival), overview, footprint)
+        other = Look.spot(net, picture, rival)
+        return cls(shown, other, math.sqrt(alike.rival), overview, footprint, contrast)
 
     def evidence(
         self, seen: Look, proposals: Sequence[Proposal], stride: int
@@ -91,8 +97,11 @@ class Reference:
         seen = Look.at(net, picture, features)
         maps = [some[None] for some in self.evidence(seen, proposals, net.spec.stride)]
         scores = verifier(*maps, told.new_tensor([self.likeness]), told)[0].double().cpu()
+        pixels = picture[0].cpu().numpy()
+        if self.contrast is not None:
+            spots = middles([p.cell[1:] for p in proposals], net.spec.stride)
+            scores += torch.from_numpy(self.contrast.scores(pixels, spots))
         if self.footprint is not None:
             places = [(p.place.u, p.place.v, p.place.turn) for p in proposals]
-            seen_there = picture[0].cpu().numpy()
-            scores += torch.from_numpy(self.footprint.scores(seen_there, places, scores.numpy()))
+            scores += torch.from_numpy(self.footprint.scores(pixels, places, scores.numpy()))
         return weighed(quality, proposals, scores)

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grasplearn.footprint import STANDING
 from grasplearn.nets.codec import Place, turned_about, warp
 from grasplearn.nets.graspnet import CHANNELS
 from grasplearn.nets.verdict import Refinement, pooled
+from grasplearn.whole import STANDING
 
 # Squares along the side of an overview, and cells of the net along a square's.
 SIDE, CELLS = 25, 2

@@ -7,12 +7,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 import torch
 from teaching_kit import SEEING, demonstration, table, tiny_weights
 
+from grasplearn import whole
 from grasplearn.edge import device as edge_device
 from grasplearn.edge import second_look
 from grasplearn.edge.eight_bit import write_eight_bit
@@ -29,6 +31,8 @@ from grasplearn.nets import overview, proposals, verifier
 from grasplearn.nets.codec import encode
 from grasplearn.nets.verifier import Verifier
 from grasplearn.skill import Skill
+from grasplearn.types import Demonstration
+from grasplearn.whole import Contrast
 
 SIDE = 64
 SCENES = [table(0.45, 0.05), table(0.55, -0.08), table(0.42, -0.02)]
@@ -85,6 +89,45 @@ def test_it_says_what_the_full_program_says(opinionated, method: str, tmp_path: 
         np.testing.assert_allclose(verified, expected, atol=2e-3)
         changed += not np.allclose(verified.argmax(), quality.argmax())
     assert changed, "the second look had no say"
+
+
+def beside_another() -> Demonstration:
+    """The bar beside a larger, blue one."""
+    shown, other = demonstration(), table(0.4, -0.1)
+    there = cv2.dilate((other.depth < other.depth.max()).astype(np.uint8), np.ones((5, 5))) > 0
+    rgb, depth = shown.observation.rgb.copy(), shown.observation.depth.copy()
+    rgb[there], depth[there] = (30, 40, 190), other.depth.min()
+    return replace(shown, observation=replace(shown.observation, rgb=rgb, depth=depth))
+
+
+def test_it_tells_wholes_apart_as_the_full_program_does(
+    opinionated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, _, file, teaching = opinionated
+    monkeypatch.setattr(whole, "LEAST_LIKENESS", 0.0)
+    skill = Skill.teach(beside_another(), replace(teaching, method="imprint"), weights=file)
+    skill.save(tmp_path / "skill")
+    shown = tmp_path / "skill" / "demonstration"
+    write_support(shown, beside_another(), load_pretrained(str(file)), teaching, 0)
+    device = edge_device.Device(export)
+    device.load_skill(tmp_path / "skill")
+    reference, wanted = device.sight.reference, skill.taught._reference
+    assert reference is not None and reference.contrast is not None and wanted.contrast is not None
+    assert (reference.contrast.shown == wanted.contrast.shown).all()
+    assert (reference.contrast.rival == wanted.contrast.rival).all()
+    asked = []
+
+    def scores(self: Contrast, picture: np.ndarray, spots: list[tuple[float, float]]) -> np.ndarray:
+        asked.append((self.shown.tolist(), picture.tobytes(), spots))
+        return np.arange(len(spots), dtype=float)
+
+    encoded = encode(heightmap(SCENES[0]))
+    plain = skill.taught._answer(encoded[None]).quality[0].numpy()
+    monkeypatch.setattr(Contrast, "scores", scores)
+    expected = skill.taught._answer(encoded[None]).quality[0].numpy()
+    np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], expected, atol=2e-3)
+    assert asked[0] == asked[1] and len(asked[0][2]) > 1
+    assert not np.allclose(expected, plain, atol=0.1)
 
 
 def test_it_lays_the_thing_over_places_as_the_full_program_does(

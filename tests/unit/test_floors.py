@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "types",
         "geometry",
         "room",
+        "whole",
         "footprint",
         "errors",
         "tiers",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from grasplearn import footprint
-from grasplearn.footprint import Footprint, islands, thing_at
+from grasplearn.footprint import Footprint
 
 SIDE = 96
 RED, BLUE = (0.6, -0.4, -0.4), (-0.4, -0.4, 0.6)
@@ -152,26 +151,3 @@ def test_points_are_of_the_thing_and_of_the_table_around_it() -> None:
     assert high[: thing.things].mean() > 0.95 and not high[thing.things :].any()
     distance = cv2.distanceTransform((SHOWN[3] <= 0).astype(np.uint8), cv2.DIST_L2, 5)
     assert distance[at[:, 1], at[:, 0]].max() <= math.sqrt(2) * (footprint.AROUND + 1)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.5, 0.6, 1.0])
-def test_islands_are_those_of_opencv(share: float) -> None:
-    made = np.zeros((5, 90, 70), np.float32)
-    made[3] = np.random.default_rng(0).random((90, 70)) < share
-    wanted = cv2.connectedComponents(cv2.medianBlur(made[3].astype(np.uint8), 3))[1]
-    found = islands(made)
-    pairs = set(zip(found.ravel().tolist(), wanted.ravel().tolist(), strict=True))
-    assert len(pairs) == len(np.unique(wanted)) and wanted.max() == found.max()
-    assert ((found == 0) == (wanted == 0)).all()
-
-
-def test_a_spot_is_on_the_nearest_island_or_on_none() -> None:
-    seen = table()
-    boxes = [(10, 10, 12, 8), (40, 30, 10, 10), (3, 55, 3, 3)]
-    for u, v, w, h in boxes:
-        seen[3, v : v + h, u : u + w] = 1.0
-    spots = [(8.0, 12.0), (44.0, 33.0), (75.0, 75.0), (4.0, 56.0)]
-    near, other, none, speck = (thing_at(seen, spot) for spot in spots)
-    assert near is not None and other is not None and none is None and speck is None
-    assert near[10:18, 10:22].mean() > 0.9 and near.sum() < 97
-    assert all(not (a & b).any() for a, b in pairwise([near, other]))
