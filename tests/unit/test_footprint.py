@@ -97,6 +97,16 @@ def test_light_tells_little(light: Color) -> None:
     assert right > -0.3 and wrong < right - 0.15
 
 
+def test_the_colour_of_the_table_tells_nothing() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    seen = SHOWN.copy()
+    seen[:3, seen[3] == 0] = np.array(BLUE, np.float32)[:, None]
+    here, there = (thing.fits(picture, [(*SPOT, 0.0)])[0] for picture in (SHOWN, seen))
+    # At the outline the two are smoothed together.
+    assert there > here - 0.25
+
+
 def test_what_lies_over_it_and_what_is_not_seen_tell_less_than_what_is_another() -> None:
     thing = Footprint.of(SHOWN, SPOT)
     assert thing is not None
