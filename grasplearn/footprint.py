@@ -5,6 +5,9 @@ Where on a round rim the handle is, which of two ends it is, whether the thing i
 shows in the outline and the colours of the whole thing, pixel by pixel.
 
 Needs numpy alone: the full program and a device's runner share it.
+
+Source: robust registration; a point's error counts as log(1 + error^2), the Lorentzian of Black and
+Anandan (The Robust Estimation of Multiple Motions, CVIU 1996), since sensors lose and smear depth.
 """
 
 from __future__ import annotations
