@@ -40,8 +40,8 @@ HIDDEN, BY_HIDDEN, BY_UNKNOWN = np.float32(1.25), np.float32(1.2), np.float32(1.
 SHARE = np.float32(0.7)
 # A place is moved by so many pixels and turned by so many rad, time after time, to where it fits.
 MOVES = ((2.0, 0.087), (2.0, 0.087), (1.0, 0.033), (1.0, 0.033))
-# How much a fit counts in a logit, and how bad it may count at worst: a kin fits worse than this,
-# and tells nothing.
+# How much a fit counts in a logit, and how bad it may count at worst: most kin fit no better, and
+# are left to the verifier.
 WEIGHT, WORST = 5.0, -1.3
 # Places that are less probable than the best by this factor's log are not looked at.
 FAINTEST = 8.0
@@ -52,8 +52,8 @@ class Footprint:
     """The shown thing and the bare table around it, as points.
 
     Attributes:
-        offsets: (2, P), pixels u and v from the thing's middle, which lies at
-        middle: (2, 1) from the shown spot.
+        offsets: (2, P), pixels u and v from the thing's middle.
+        middle: (2, 1), where that is, from the shown spot.
         looks: (P, 4), what is compared, in units of NOISE.
         things: how many of the points, the first ones, are the thing's.
     """

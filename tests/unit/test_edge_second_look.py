@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,15 +71,42 @@ def test_the_constants_are_the_full_programs() -> None:
     assert (proposals.MOST, proposals.FAINTEST, cases.NONE) == (own.MOST, own.FAINTEST, own.NONE)
 
 
+def in_both(
+    opinionated: tuple[Path, Path, Path, Teaching],
+    shown: Demonstration,
+    teaching: Teaching,
+    folder: Path,
+) -> tuple[Skill, edge_device.Device]:
+    """A skill, and a device that has loaded it."""
+    export, _, file, samples = opinionated
+    skill = Skill.teach(shown, teaching, weights=file)
+    skill.save(folder)
+    write_support(folder / "demonstration", shown, load_pretrained(str(file)), samples, 0)
+    device = edge_device.Device(export)
+    device.load_skill(folder)
+    return skill, device
+
+
+def assert_both_are_swayed(
+    skill: Skill,
+    device: edge_device.Device,
+    monkeypatch: pytest.MonkeyPatch,
+    part: type[Contrast] | type[Footprint],
+    scores: Callable[..., np.ndarray],
+) -> None:
+    """Each is asked once with other scores of a part, and both answer otherwise, and alike."""
+    encoded = encode(heightmap(SCENES[0]))
+    plain = skill.taught._answer(encoded[None]).quality[0].numpy()
+    monkeypatch.setattr(part, "scores", scores)
+    swayed = skill.taught._answer(encoded[None]).quality[0].numpy()
+    np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], swayed, atol=2e-3)
+    assert not np.allclose(swayed, plain, atol=0.1)
+
+
 @pytest.mark.parametrize("method", ["imprint", "static-sgm"])
 def test_it_says_what_the_full_program_says(opinionated, method: str, tmp_path: Path) -> None:
-    export, _, file, teaching = opinionated
-    skill = Skill.teach(demonstration(), replace(teaching, method=method, doubt=0), weights=file)
-    skill.save(tmp_path / "skill")
-    shown = tmp_path / "skill" / "demonstration"
-    write_support(shown, demonstration(), load_pretrained(str(file)), teaching, 0)
-    device = edge_device.Device(export)
-    device.load_skill(tmp_path / "skill")
+    told = replace(opinionated[3], method=method, doubt=0)
+    skill, device = in_both(opinionated, demonstration(), told, tmp_path / "skill")
     assert device.sight.reference is not None
     assert device.sight.reference.likeness == pytest.approx(skill.taught._reference.likeness, 1e-3)
     changed = 0
@@ -103,14 +131,9 @@ def beside_another() -> Demonstration:
 def test_it_tells_wholes_apart_as_the_full_program_does(
     opinionated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export, _, file, teaching = opinionated
     monkeypatch.setattr(whole, "LEAST_LIKENESS", 0.0)
-    skill = Skill.teach(beside_another(), replace(teaching, method="imprint"), weights=file)
-    skill.save(tmp_path / "skill")
-    shown = tmp_path / "skill" / "demonstration"
-    write_support(shown, beside_another(), load_pretrained(str(file)), teaching, 0)
-    device = edge_device.Device(export)
-    device.load_skill(tmp_path / "skill")
+    imprint = replace(opinionated[3], method="imprint")
+    skill, device = in_both(opinionated, beside_another(), imprint, tmp_path / "skill")
     reference, wanted = device.sight.reference, skill.taught._reference
     assert reference is not None and reference.contrast is not None and wanted.contrast is not None
     assert (reference.contrast.shown == wanted.contrast.shown).all()
@@ -121,31 +144,20 @@ def test_it_tells_wholes_apart_as_the_full_program_does(
         asked.append((self.shown.tolist(), picture.tobytes(), spots))
         return np.arange(len(spots), dtype=float)
 
-    encoded = encode(heightmap(SCENES[0]))
-    plain = skill.taught._answer(encoded[None]).quality[0].numpy()
-    monkeypatch.setattr(Contrast, "scores", scores)
-    expected = skill.taught._answer(encoded[None]).quality[0].numpy()
-    np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], expected, atol=2e-3)
+    assert_both_are_swayed(skill, device, monkeypatch, Contrast, scores)
     assert asked[0] == asked[1] and len(asked[0][2]) > 1
-    assert not np.allclose(expected, plain, atol=0.1)
 
 
 def test_it_lays_the_thing_over_places_as_the_full_program_does(
     opinionated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export, _, file, teaching = opinionated
-    skill = Skill.teach(demonstration(), replace(teaching, method="imprint"), weights=file)
-    skill.save(tmp_path / "skill")
-    shown = tmp_path / "skill" / "demonstration"
-    write_support(shown, demonstration(), load_pretrained(str(file)), teaching, 0)
-    device = edge_device.Device(export)
-    device.load_skill(tmp_path / "skill")
-    reference, wanted = device.sight.reference, skill.taught._reference
-    assert (
-        reference is not None and reference.footprint is not None and wanted.footprint is not None
-    )
-    for name, part in vars(wanted.footprint).items():
-        np.testing.assert_allclose(getattr(reference.footprint, name), part, atol=1e-3)
+    imprint = replace(opinionated[3], method="imprint")
+    skill, device = in_both(opinionated, demonstration(), imprint, tmp_path / "skill")
+    assert device.sight.reference is not None
+    own, wanted = device.sight.reference.footprint, skill.taught._reference.footprint
+    assert own is not None and wanted is not None
+    for name, part in vars(wanted).items():
+        np.testing.assert_allclose(getattr(own, name), part, atol=1e-3)
     asked = []
 
     def scores(
@@ -154,15 +166,10 @@ def test_it_lays_the_thing_over_places_as_the_full_program_does(
         asked.append((picture, np.array(places), logits))
         return np.arange(len(places), dtype=float)
 
-    encoded = encode(heightmap(SCENES[0]))
-    plain = skill.taught._answer(encoded[None]).quality[0].numpy()
-    monkeypatch.setattr(Footprint, "scores", scores)
-    expected = skill.taught._answer(encoded[None]).quality[0].numpy()
-    np.testing.assert_allclose(device.sight.maps(encoded.numpy())[2], expected, atol=2e-3)
+    assert_both_are_swayed(skill, device, monkeypatch, Footprint, scores)
     for one, other in zip(*asked, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
     assert len(asked) == 2 and len(asked[0][1]) > 1
-    assert not np.allclose(expected, plain, atol=0.1)
 
 
 def test_taught_on_the_device_it_is_verified_likewise(opinionated) -> None:
