@@ -25,7 +25,7 @@ from grasplearn.config_common import (
     OptionalName,
 )
 from grasplearn.config_evaluation import Benchmark, Episodes, Evaluate, Report
-from grasplearn.config_training import MetaTrain, Pretrain, Render, TrainVerifier
+from grasplearn.config_training import MetaTrain, Pretrain, Render, TrainOverview, TrainVerifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +249,7 @@ COMMANDS: dict[str, Callable[..., Common]] = {
     "render": Render,
     "pretrain": Pretrain,
     "train-verifier": TrainVerifier,
+    "train-overview": TrainOverview,
     "meta-train": MetaTrain,
     "bench": Bench,
     "export": Export,

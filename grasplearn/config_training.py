@@ -118,10 +118,6 @@ class TrainVerifier(Common):
     """Scenes a case."""
     kin: float = 0.45
     """Share of cases that a kin demonstrates."""
-    overview: Annotated[int, arg(metavar="N")] = 32
-    """Channels of what compares the surroundings; 0: nothing does."""
-    overview_share: float = 0.6
-    """So much of what it says counts once it is trained."""
     steps: Count = 6000
     """Optimizer steps."""
     batch: Count = 6
@@ -140,6 +136,49 @@ class TrainVerifier(Common):
     """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/verified.safetensors")
     """Where the weights go, the verifier with them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOverview(Common):
+    """Train what compares the surroundings in a second look; goes on where it was stopped.
+
+    Example: grasplearn train-overview --weights out/verified.safetensors --families out/train
+    """
+
+    weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/verified.safetensors"
+    """For which weights, with a verifier: a name or a file."""
+    families: Folder = Path("out/families")
+    """What to train on, as 'grasplearn render' makes it."""
+    validation: OptionalFolder = None
+    """Families of validation objects to look at meanwhile."""
+    cases: Count = 5800
+    """Demonstrations with questions that are drawn, beside --out."""
+    questions: Count = 6
+    """Scenes a case."""
+    kin: float = 0.4
+    """Share of cases that a kin demonstrates."""
+    steps: Count = 20000
+    """Optimizer steps."""
+    batch: Count = 128
+    """Questions a step."""
+    rate: float = 1e-3
+    """Adam's step size."""
+    channels: Count = 32
+    """Channels of its first maps."""
+    check_every: Count = 1000
+    """Steps between checkpoints."""
+    bf16: bool = False
+    """Multiply in bfloat16: quicker on CUDA and on processors that have it."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """cpu or cuda, for the steps; cases are drawn on the CPU."""
+    threads: OptionalCount = None
+    """Processor threads; torch's own choice by default."""
+    workers: Count = 0
+    """Processes that draw the cases, beside this one."""
+    log: OptionalFolder = None
+    """Write TensorBoard logs into this folder (needs the extra 'train')."""
+    out: Annotated[Path, arg(metavar="FILE")] = Path("out/compared.safetensors")
+    """Where the weights go, the comparison with them."""
 
 
 @dataclass(frozen=True, kw_only=True)

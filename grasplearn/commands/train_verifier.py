@@ -16,8 +16,6 @@ def run(options: TrainVerifier) -> None:
         options.steps,
         options.batch,
         options.rate,
-        overview=options.overview,
-        overview_share=options.overview_share,
         seed=options.seed,
         check_every=options.check_every,
         workers=options.workers,

@@ -12,7 +12,7 @@ LOSS, SCALED, SKIPPED = "loss", "scaled", "skipped"
 # What the second look compares: normalised features and the log of their groups' size. What it is
 # given of the proposals, and what it says of them.
 FEATURES, LIVELINESS = "features", "liveliness"
-AGREEMENTS, PIXELS, PAIRS = "agreements", "pixels", "pairs"
+AGREEMENTS, PIXELS, OVERVIEWS, SHOWN = "agreements", "pixels", "overviews", "shown"
 LIKENESS, TOLD, SCORES = "likeness", "told", "scores"
 # The error at the head's input that a step is told, and the one that it found.
 ERROR, NEW_ERROR = "error", "new_error"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.edge.answer import around, peaks, probability_of
-from grasplearn.edge.names import AGREEMENTS, LIKENESS, PAIRS, PIXELS, SCORES, TOLD
+from grasplearn.edge.names import AGREEMENTS, LIKENESS, OVERVIEWS, PIXELS, SCORES, SHOWN, TOLD
 from grasplearn.edge.picture import patch
 from grasplearn.edge.runtime import Array, Bound
 from grasplearn.footprint import Footprint
@@ -23,7 +23,7 @@ from grasplearn.whole import STANDING, Contrast, middles
 # As in ``nets.verifier``, ``nets.overview``, ``nets.proposals`` and ``learning.cases``; a test
 # compares.
 WINDOW, REACH = 13, 1
-SIDE, CELLS, HEIGHT = 25, 2, 3
+SIDE, HEIGHT = 49, 3
 MOST, FAINTEST, NONE = 8, 14.0, -99.0
 
 Cell = tuple[int, int, int]
@@ -61,7 +61,7 @@ def pooled(pictures: Array, stride: int) -> Array:
 def overview(pixels: Array, place: Place, stride: int) -> Array:
     """As one of ``nets.overview.overviews``: (5, SIDE, SIDE)."""
     x, y = ((q - (stride - 1) / 2) / stride for q in place[:2])
-    seen = pooled(patch(pixels, x, y, -place[2], SIDE * CELLS), CELLS)
+    seen = patch(pixels, x, y, -place[2], SIDE)
     seen[:HEIGHT] *= seen[HEIGHT] > STANDING
     return seen
 
@@ -123,9 +123,10 @@ class Reference:
         cells = [(int(r), int(y), int(x)) for _, (r, y, x) in found]
         count = len(cells)
         given = dict(zip((AGREEMENTS, PIXELS), self._evidence(seen, cells), strict=True))
-        if PAIRS in verifier.inputs:
+        if OVERVIEWS in verifier.inputs:
             there = [overview(seen.pixels, place[:3], self.stride) for place, _ in found]
-            given[PAIRS] = np.stack([np.concatenate([one, self.overview]) for one in there])
+            given[OVERVIEWS] = np.stack(there)
+            verifier.inputs[SHOWN][0] = self.overview
         for name, maps in given.items():
             verifier.inputs[name][:] = 0
             verifier.inputs[name][:count] = maps

@@ -17,11 +17,12 @@ from grasplearn.edge.names import (
     KERNELS,
     LIKENESS,
     LIVELINESS,
-    PAIRS,
+    OVERVIEWS,
     PICTURE,
     PIXELS,
     QUALITY,
     SCORES,
+    SHOWN,
     TOLD,
     WIDTHS,
 )
@@ -83,9 +84,9 @@ def imprint_model(
 
 
 def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> onnx.ModelProto:
-    """Agreements (K, M G, W, W), pixels (K, 15, W, W), pairs of overviews (K, 10, SIDE, SIDE) where
-    the verifier compares them, likeness () and the head's log probabilities (K,) of as many
-    proposals as are looked at -> their scores (K,).
+    """Agreements (K, M G, W, W), pixels (K, 15, W, W), overviews (K, 5, SIDE, SIDE) and the shown
+    one (1, 5, SIDE, SIDE) where the verifier compares them, likeness () and the head's log
+    probabilities (K,) of as many proposals as are looked at -> their scores (K,).
 
     Args:
         weights: the verifier's; constants, for it is never taught.
@@ -105,10 +106,7 @@ def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> o
     parts = [shown, g.mul(rival, share), lively, place, spot, apart[0]]
     parts += [g.mul(other, share), g.mul(apart[1], share), every]
     x = g.conv(g.concat(parts, 1), own["first.weight"], own["first.bias"])
-    blocks = sorted({name.split(".")[1] for name in weights if name.startswith("body.")})
-    for block in blocks:
-        x = g.add(x, _residual(g, x, own, f"body.{block}"))
-    x = g.relu(x)
+    x = g.relu(_residuals(g, x, own, "body"))
     score = _scored(g, x, own, "score")
     if any(name.startswith("overview.") for name in own):
         score = g.add(score, _compared(g, own))
@@ -117,20 +115,23 @@ def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> o
 
 
 def _compared(g: Graph, own: Mapping[str, Value]) -> Value:
-    """What ``nets.overview.Comparison`` says of the pairs (K,)."""
+    """What ``nets.overview.Comparison`` says of the overviews (K,)."""
 
     def conv(x: Value, name: str, stride: int = 1, padding: int = 1) -> Value:
         weight, bias = own[f"overview.{name}.weight"], own[f"overview.{name}.bias"]
         return g.conv(x, weight, bias, stride=stride, padding=padding)
 
-    pairs = g.input(PAIRS, (MOST, 2 * CHANNELS, SIDE, SIDE))
-    sides = (g.part(pairs, 1, i * CHANNELS, (i + 1) * CHANNELS) for i in range(2))
-    place, shown = (g.relu(conv(g.relu(conv(x, "near", stride=2)), "far")) for x in sides)
-    maps = conv(g.concat([place, shown, g.map("Abs", g.sub(place, shown))], 1), "join", padding=0)
-    maps = g.relu(g.add(maps, _residual(g, maps, own, "overview.fine")))
-    maps = conv(maps, "halve", stride=2)
-    maps = g.relu(g.add(maps, _residual(g, maps, own, "overview.coarse")))
-    return _scored(g, maps, own, "overview.score")
+    def seen(x: Value) -> Value:
+        far = conv(g.relu(conv(x, "near", stride=2, padding=2)), "far", stride=2)
+        return _residuals(g, far, own, "overview.alone")
+
+    place = seen(g.input(OVERVIEWS, (MOST, CHANNELS, SIDE, SIDE)))
+    spot = seen(g.input(SHOWN, (1, CHANNELS, SIDE, SIDE)))
+    shown = g.concat([spot] * MOST, 0)
+    both = g.concat([place, shown, g.map("Abs", g.sub(place, shown)), g.mul(place, shown)], 1)
+    maps = _residuals(g, conv(g.relu(both), "join", padding=0), own, "overview.together")
+    maps = _residuals(g, conv(g.relu(maps), "halve", stride=2), own, "overview.coarse")
+    return _scored(g, g.relu(maps), own, "overview.score")
 
 
 def _scored(g: Graph, maps: Value, own: Mapping[str, Value], name: str) -> Value:
@@ -147,6 +148,14 @@ def _scored(g: Graph, maps: Value, own: Mapping[str, Value], name: str) -> Value
     )
     score = g.matmul(pooled, g.transpose(own[f"{name}.weight"], (1, 0)))
     return g.add(g.reshape(score, (MOST,)), own[f"{name}.bias"])
+
+
+def _residuals(g: Graph, x: Value, own: Mapping[str, Value], name: str) -> Value:
+    """What a sequence of ``nets.verdict.Refinement`` makes of maps; other layers have no part."""
+    inside = [n.removeprefix(f"{name}.") for n in own if n.startswith(f"{name}.")]
+    for block in sorted({n.split(".")[0] for n in inside}):
+        x = g.add(x, _residual(g, x, own, f"{name}.{block}"))
+    return x
 
 
 def _residual(g: Graph, x: Value, own: Mapping[str, Value], name: str) -> Value:

@@ -1,9 +1,4 @@
-"""Cases for the verifier: demonstrations, and what a frozen net proposes in other scenes.
-
-In some of them a kin of the object is the demonstration. In nearly half of the others a twin of the
-object, in other colours or another size, stands in the demonstration and again in the questions:
-what tells the two apart was shown then, and only then.
-"""
+"""Cases for the verifier: what a frozen net proposes, held against what was demonstrated."""
 
 from __future__ import annotations
 
@@ -24,26 +19,16 @@ from torch import Tensor
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.files import write_files
 from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
-from grasplearn.learning.compose import Twin, compose, laid, stranger, twin
-from grasplearn.learning.episodes import (
-    EpisodeSettings,
-    changed,
-    choose,
-    is_right,
-    seen_from_kin,
-    strangers_of,
-)
-from grasplearn.learning.families import View, Views, load_family
+from grasplearn.learning.episodes import is_right
+from grasplearn.learning.families import View
+from grasplearn.learning.questions import draw_questions
 from grasplearn.learning.reference import Reference
-from grasplearn.nets.codec import Place, encode, patches, probability_of
+from grasplearn.nets.codec import Place, encode, probability_of
 from grasplearn.nets.graspnet import GraspNet
 from grasplearn.nets.proposals import MOST, Proposal, propose
-from grasplearn.nets.verifier import Look
-from grasplearn.types import MAX_WIDTH, Array
+from grasplearn.nets.verifier import Look, evidence
+from grasplearn.types import Array
 
-# Of a case whose demonstration holds no twin, and of one whose does: share of crowded questions.
-CROWDED, CROWDED_WITH_TWIN = 0.5, 0.75
-WITH_TWIN = 0.45
 # What stands for a proposal that there is none of, as log probability.
 NONE = -99.0
 # How far a right place is moved before it is cut out in a proposal's stead: pixels, rad.
@@ -58,16 +43,14 @@ class Case:
         likeness: see ``Reference``.
         agreements: (Q, K, KINDS G, WINDOW, WINDOW), pixels: (Q, K, 15, WINDOW, WINDOW); float16,
             see ``nets.verifier.evidence``.
-        pairs: (Q, K, 10, SIDE, SIDE) float16, see ``nets.overview``.
         log_probability: (Q, K), NONE where there is no proposal.
         right: (Q, K), whether it answers the question.
-        tiers: (Q,) of the questions; "twin" stands before it where the demonstration held one.
+        tiers: (Q,) of the questions, see ``Questions``.
     """
 
     likeness: float
     agreements: NDArray[np.float16]
     pixels: NDArray[np.float16]
-    pairs: NDArray[np.float16]
     log_probability: NDArray[np.float32]
     right: NDArray[np.bool_]
     tiers: tuple[str, ...]
@@ -78,7 +61,7 @@ def draw_case(
     path: Path,
     net: GraspNet,
     rng: np.random.Generator,
-    questions: int,
+    count: int,
     others: Sequence[Path] = (),
     kin: float = 0.0,
 ) -> Case | None:
@@ -86,114 +69,69 @@ def draw_case(
 
     Args:
         net: proposes; its kernels are overwritten.
-        questions: how many; 0 for every other scene of the family once, and as it is unless a twin
-            stands in the demonstration: to measure with.
-        others: families that strangers come from.
-        kin: share of cases that a kin demonstrates, all of whose questions are then about a kin.
+        count, others, kin: see ``draw_questions``.
 
     Raises:
         FileFormatError: see ``load_family``.
     """
-    plain = 0.0 if questions == 0 else 0.5
-    family = changed(load_family(path), rng, EpisodeSettings(mirror=plain, hue=plain))
-    of_kin = kin > 0 and rng.random() < kin
-    if of_kin:
-        family = seen_from_kin(family)
-    shown, k = choose(family, rng)
-    strangers = strangers_of(family, others, rng)
-    demonstration, other = family.views[shown], None
-    if not of_kin and rng.random() < WITH_TWIN:
-        other = twin(demonstration, k, rng)
-        demonstration = _crowded(demonstration, k, [demonstration], other, rng)
-        if demonstration is family.views[shown]:
-            other = None
-    u, v, yaw = demonstration.places[k][int(rng.integers(len(demonstration.places[k])))]
-    view, place = demonstration.heightmap(), Place(u, v, 0.0)
-    patch = patches(encode(view), place, net.spec)
-    features = net.imprint(patch, demonstration.widths[k] / MAX_WIDTH)
+    asked = draw_questions(path, rng, count, others, kin)
     try:
-        reference = Reference.of(net, view, place, features)
+        reference = asked.shown_to(net)
     except InvalidValueError:
         return None
-    asked = [i for i, w in enumerate(family.views) if i != shown and len(w.judged(k))]
-    if questions:
-        asked = [asked[int(i)] for i in rng.integers(0, len(asked), questions)]
-    seen = [_question(family.views[i], family, k, other, strangers, rng) for i in asked]
-    found = [_proposed(w, k, yaw, reference, net, rng, bool(questions)) for w in seen]
-    before = "twin " if other else ""
-    agreements, pixels, pairs, told, right = (np.stack(part) for part in zip(*found, strict=True))
-    return Case(
-        reference.likeness,
-        agreements,
-        pixels,
-        pairs,
-        told,
-        right,
-        tuple(before + family.views[i].tier for i in asked),
-    )
+    found = [
+        _compared(reference, net, answer(net, scene, asked.right_places(scene), rng, count > 0))
+        for scene in asked.scenes
+    ]
+    agreements, pixels, told, right = (np.stack(part) for part in zip(*found, strict=True))
+    return Case(reference.likeness, agreements, pixels, told, right, asked.tiers)
 
 
-def _question(
-    view: View,
-    family: Views,
-    k: int,
-    other: Twin | None,
-    strangers: tuple[View, ...],
-    rng: np.random.Generator,
-) -> View:
-    """Returns a scene, now and then with the twin or a stranger in it."""
-    if rng.random() >= (CROWDED_WITH_TWIN if other else CROWDED):
-        return view
-    # Beside a kin no twin: nothing tells which of the two is meant.
-    if other and view.tier != "kin" and (not strangers or rng.random() < 0.6):
-        return _crowded(
-            view, k, [w for w in family.views if len(w.places[k]) and w.tier != "kin"], other, rng
-        )
-    return _crowded(view, k, strangers, None, rng) if strangers else view
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a net proposes in a scene.
+
+    Attributes:
+        picture: (1, 5, N, N); features: (1, C, n, n), the trunk's of it.
+        proposals: K of them. right: of each, whether it is.
+    """
+
+    picture: Tensor
+    features: Tensor
+    proposals: list[Proposal]
+    right: list[bool]
 
 
-def _crowded(
-    view: View, k: int, further: Sequence[View], other: Twin | None, rng: np.random.Generator
-) -> View:
-    """Returns a scene with another one's things in it, or as it is if they would cover the spot."""
-    one = further[int(rng.integers(len(further)))]
-    more = stranger(one, rng) if other is None else laid(one, other, rng)
-    made = compose(view, more, on_top=bool(rng.random() < 0.5))
-    return made if len(made.judged(k)) else view
-
-
-def _proposed(
-    view: View,
-    k: int,
-    yaw: float,
-    reference: Reference,
-    net: GraspNet,
-    rng: np.random.Generator,
-    with_right: bool,
-) -> tuple[NDArray[Any], ...]:
-    """Returns what is proposed in a scene: evidence, log probabilities, whether right.
+def answer(
+    net: GraspNet, scene: View, places: Array, rng: np.random.Generator, with_right: bool
+) -> Answer:
+    """Asks an imprinted net about a scene.
 
     Args:
-        k: the number of the grasp; yaw: the demonstrated one's.
+        places: (k, 3), the right ones.
         with_right: a right place stands in the last proposal's stead if none of them is right.
     """
-    picture = encode(view.heightmap())[None]
+    picture = encode(scene.heightmap())[None]
     features = net.features(picture)
     quality = net.head(features).quality[0]
     found = propose(quality, net.spec.stride)
-    places = view.judged(k) - [0, 0, yaw]
     right = [is_right(p.place, places, HEIGHTMAP_SPAN / HEIGHTMAP_SIDE) for p in found]
     if with_right and not any(right):
         found, right = found[: MOST - 1], right[: MOST - 1]
         found.append(_right_one(quality, places, net.spec.stride, rng))
         right.append(True)
-    short = MOST - len(found)
-    seen = Look.at(net, picture, features)
-    maps = reference.evidence(seen, found, net.spec.stride)
+    return Answer(picture, features, found, right)
+
+
+def _compared(reference: Reference, net: GraspNet, given: Answer) -> tuple[NDArray[Any], ...]:
+    """Returns of an answer: evidence, log probabilities, whether right."""
+    short = MOST - len(given.proposals)
+    seen = Look.at(net, given.picture, given.features)
+    maps = evidence(reference.shown, reference.rival, seen, [p.cell for p in given.proposals])
     return (
         *(F.pad(some, [0] * 7 + [short]).half().numpy() for some in maps),
-        np.array([p.log_probability for p in found] + [NONE] * short, np.float32),
-        np.array(right + [False] * short),
+        np.array([p.log_probability for p in given.proposals] + [NONE] * short, np.float32),
+        np.array(given.right + [False] * short),
     )
 
 
@@ -235,7 +173,6 @@ def load_case(path: Path) -> Case:
                 float(data["likeness"]),
                 data["agreements"],
                 data["pixels"],
-                data["pairs"],
                 data["log_probability"],
                 data["right"],
                 tuple(map(str, data["tiers"])),

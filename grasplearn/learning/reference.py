@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from grasplearn.footprint import Footprint
@@ -74,15 +76,6 @@ class Reference:
         other = Look.spot(net, picture, rival)
         return cls(shown, other, math.sqrt(alike.rival), overview, footprint, contrast)
 
-    def evidence(
-        self, seen: Look, proposals: Sequence[Proposal], stride: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns what the verifier sees of K proposals in a batch of one picture: agreements,
-        pixels and pairs of overviews, a first axis of K each."""
-        there = overviews(seen.pixels[0], [p.place for p in proposals], stride)
-        pairs = torch.cat([there, self.overview.expand_as(there)], 1)
-        return (*evidence(self.shown, self.rival, seen, [p.cell for p in proposals]), pairs)
-
     @torch.no_grad()
     def verified(
         self, verifier: Verifier, net: GraspNet, picture: Tensor, features: Tensor, quality: Tensor
@@ -93,15 +86,37 @@ class Reference:
             picture: (1, 5, H, W); features: (1, C, h, w), the trunk's of it.
         """
         proposals = propose(quality, net.spec.stride)
+        scores = self.scores(verifier, net, picture, features, proposals)
+        return weighed(quality, proposals, torch.from_numpy(scores))
+
+    @torch.no_grad()
+    def scores(
+        self,
+        verifier: Verifier,
+        net: GraspNet,
+        picture: Tensor,
+        features: Tensor,
+        proposals: Sequence[Proposal],
+        with_overviews: bool = True,
+    ) -> NDArray[np.float64]:
+        """Returns logits (K,) over proposals in a picture.
+
+        Args:
+            with_overviews: whether the verifier is to compare them.
+        """
         told = torch.tensor([[p.log_probability for p in proposals]]).to(features)
         seen = Look.at(net, picture, features)
-        maps = [some[None] for some in self.evidence(seen, proposals, net.spec.stride)]
-        scores = verifier(*maps, told.new_tensor([self.likeness]), told)[0].double().cpu()
+        maps = evidence(self.shown, self.rival, seen, [p.cell for p in proposals])
+        there = overviews(seen.pixels[0], [p.place for p in proposals], net.spec.stride)
+        likeness = told.new_tensor([self.likeness])
+        both = (there[None], self.overview[None]) if with_overviews else None
+        found = verifier(*(some[None] for some in maps), likeness, told, both)
+        scores: NDArray[np.float64] = found[0].double().cpu().numpy()
         pixels = picture[0].cpu().numpy()
         if self.contrast is not None:
             spots = middles([p.cell[1:] for p in proposals], net.spec.stride)
-            scores += torch.from_numpy(self.contrast.scores(pixels, spots))
+            scores = scores + self.contrast.scores(pixels, spots)
         if self.footprint is not None:
             places = [(p.place.u, p.place.v, p.place.turn) for p in proposals]
-            scores += torch.from_numpy(self.footprint.scores(pixels, places, scores.numpy()))
-        return weighed(quality, proposals, scores)
+            scores = scores + self.footprint.scores(pixels, places, scores)
+        return scores

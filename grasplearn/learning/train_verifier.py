@@ -11,16 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.files import write_json
+from grasplearn.errors import InvalidValueError
 from grasplearn.learning.cases import (
     NONE,
     Case,
@@ -30,23 +29,20 @@ from grasplearn.learning.cases import (
 )
 from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.families import find_families
-from grasplearn.learning.pretrain import check_device, deaf_to_interrupts, schedule
+from grasplearn.learning.numbered import Progress, draw_files
+from grasplearn.learning.pretrain import check_device, schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
-from grasplearn.nets.overview import CELLS, SIDE
 from grasplearn.nets.verifier import KINDS, SPOTS, WINDOW, Verifier
 from grasplearn.nets.weights import digest
-from grasplearn.pictures import read_json
 
 CASES, CHECKPOINT = ".cases", ".verifier.pt"
-SETTINGS = "cases.json"
 MAX_NORM, DECAY = 1.0, 0.05
 # So many cases tell how large the maps' values are.
 SCALED_BY = 100
 
-Progress = Callable[[str, int, int], None]
 Log = Callable[[int, Mapping[str, float]], None]
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,7 @@ class VerifierSettings:
         cases: how many are drawn; questions: of each; kin: see ``draw_case``.
         steps: of the optimizer, each on ``batch`` cases. rate: Adam's step size after the warm-up,
             decaying on a cosine.
-        channels, overview: see ``Verifier``. overview_share: so much of what overviews say counts
-            after training: of cases that it learned from it is surer than it should be.
+        channels: see ``Verifier``.
         seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
@@ -72,8 +67,6 @@ class VerifierSettings:
     batch: int = 6
     rate: float = 1e-3
     channels: int = 48
-    overview: int = 32
-    overview_share: float = 0.6
     seed: int = 0
     check_every: int = 500
     workers: int = 0
@@ -81,14 +74,11 @@ class VerifierSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            free = name in ("seed", "workers", "device", "kin", "overview")
+            free = name in ("seed", "workers", "device", "kin")
             if not free and not value > 0:
                 raise InvalidValueError(f"{name} must be above 0, got {value}")
-        if not 0 <= self.kin <= 1 or self.overview < 0:
-            raise InvalidValueError(
-                "kin must be within [0, 1] and overview at least 0, "
-                f"got {self.kin} and {self.overview}"
-            )
+        if not 0 <= self.kin <= 1:
+            raise InvalidValueError(f"kin must be within [0, 1], got {self.kin}")
         check_device(self.device)
 
 
@@ -104,8 +94,8 @@ def train_verifier(
 ) -> Pretrained:
     """Trains a verifier for a pre-trained net and writes ``out``: the same weights and it.
 
-    Where the weights have a verifier it begins as that one. Cases and a checkpoint beside ``out``
-    are gone on from.
+    Where the weights have a verifier it begins as that one, without what compares overviews, which
+    is to be trained for it anew. Cases and a checkpoint beside ``out`` are gone on from.
 
     Raises:
         FileFormatError: no families, or what lies beside ``out`` is of other settings.
@@ -128,7 +118,7 @@ def train_verifier(
         "begins": None if earlier is None else digest(earlier.state_dict()),
     }
     torch.manual_seed(settings.seed)
-    verifier = Verifier(pretrained.net.spec.groups, settings.channels, settings.overview)
+    verifier = Verifier(pretrained.net.spec.groups, settings.channels)
     verifier.scale.copy_(_scale(cases[:SCALED_BY]))
     if earlier is not None:
         _begin_with(verifier, earlier)
@@ -157,8 +147,6 @@ def train_verifier(
             losses = []
             save_checkpoint(place, verifier, optimizer, told, step + 1)
     verifier.cpu().requires_grad_(False)
-    if verifier.overview is not None:
-        verifier.overview.score.weight.mul_(settings.overview_share)
     trained = {
         **card,
         "settings": asdict(settings),
@@ -177,15 +165,14 @@ def train_verifier(
 
 
 def _begin_with(verifier: Verifier, earlier: Verifier) -> None:
-    """Overwrites what the earlier one has, too."""
-    own = verifier.state_dict()
-    for name, tensor in earlier.state_dict().items():
-        if name not in own or own[name].shape != tensor.shape:
-            raise InvalidValueError(
-                f"the weights have a verifier of another shape ({earlier.shape}) than asked for "
-                f"({verifier.shape}); ask for theirs or take weights without one"
-            )
-        own[name].copy_(tensor)
+    if earlier.channels != verifier.channels:
+        raise InvalidValueError(
+            f"the weights have a verifier of {earlier.channels} channels, not of "
+            f"{verifier.channels}; take weights without one"
+        )
+    theirs = copy.deepcopy(earlier)
+    theirs.overview = None
+    verifier.load_state_dict(theirs.state_dict())
 
 
 def _cases(
@@ -198,55 +185,24 @@ def _cases(
         "questions": settings.questions,
         "families": len(paths),
         # Of what is compared: cases that older code drew do not fit.
-        "evidence": [KINDS, SPOTS, WINDOW, SIDE, CELLS],
+        "evidence": [KINDS, SPOTS, WINDOW],
         "right_on_kin": "part",
         "kin": settings.kin,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / SETTINGS).exists():
-        write_json(folder / SETTINGS, told)
-    elif read_json(folder / SETTINGS, "settings of cases") != told:
-        raise FileFormatError(
-            f"{folder} is of a run with other settings; delete it or rename --out"
-        )
-    numbers = range(settings.cases)
-    drawn = DataLoader(
-        _Drawn(settings, copy.deepcopy(net), paths, folder),
-        batch_size=None,
-        num_workers=settings.workers,
-        worker_init_fn=deaf_to_interrupts,
-    )
-    files = []
-    for number, file in zip(numbers, drawn, strict=True):
-        if file is not None:
-            files.append(Path(file))
-        progress("cases", number + 1, settings.cases)
-    return files
+    draw = partial(_draw, settings, copy.deepcopy(net), paths)
+    return draw_files(draw, settings.cases, folder, told, settings.workers, progress)
 
 
-@dataclass(frozen=True)
-class _Drawn(Dataset[str | None]):
-    """Every case's file, drawn where it is not there yet; None for a thing that cannot be shown."""
-
-    settings: VerifierSettings
-    net: GraspNet
-    paths: list[Path]
-    folder: Path
-
-    def __len__(self) -> int:
-        return self.settings.cases
-
-    def __getitem__(self, number: int) -> str | None:
-        file = self.folder / f"case-{number:06d}.npz"
-        if not file.exists():
-            rng = np.random.default_rng([self.settings.seed, number])
-            path = self.paths[number % len(self.paths)]
-            settings = self.settings
-            case = draw_case(path, self.net, rng, settings.questions, self.paths, settings.kin)
-            if case is None:
-                return None
-            save_case(file, case)
-        return str(file)
+def _draw(
+    settings: VerifierSettings, net: GraspNet, paths: list[Path], number: int, file: Path
+) -> bool:
+    """Draws a case and writes it; False for a thing that cannot be shown."""
+    rng = np.random.default_rng([settings.seed, number])
+    path = paths[number % len(paths)]
+    case = draw_case(path, net, rng, settings.questions, paths, settings.kin)
+    if case is not None:
+        save_case(file, case)
+    return case is not None
 
 
 def _asked(net: GraspNet, paths: list[Path]) -> list[Case]:
@@ -265,18 +221,17 @@ def _scale(files: list[Path]) -> Tensor:
 def _batch(files: list[Path], rng: np.random.Generator) -> Batch:
     """Returns what ``Verifier`` takes of some cases, and what is right; laid down anew, and with
     the colours changed about: another object, as far as anybody can tell."""
-    agreements, pixels, pairs, likeness, told, right = _given([load_case(file) for file in files])
-    maps = [agreements, pixels, pairs]
+    agreements, pixels, likeness, told, right = _given([load_case(file) for file in files])
+    maps = [agreements, pixels]
     for axis in (-1, -2):
         if rng.random() < 0.5:
             maps = [some.flip(axis) for some in maps]
     if rng.random() < 0.5:
         maps = [some.transpose(-1, -2) for some in maps]
-    agreements, pixels, pairs = maps
+    agreements, pixels = maps
     colors = [*rng.permutation(3), *range(3, CHANNELS)]
     order = [CHANNELS * spot + channel for spot in range(SPOTS) for channel in colors]
-    shuffled = pixels[:, :, order], pairs[:, :, order[: 2 * CHANNELS]]
-    return agreements, *shuffled, likeness, told, right
+    return agreements, pixels[:, :, order], likeness, told, right
 
 
 def _given(cases: list[Case]) -> Batch:
@@ -284,7 +239,6 @@ def _given(cases: list[Case]) -> Batch:
     return (
         torch.from_numpy(np.concatenate([c.agreements for c in cases])).float(),
         torch.from_numpy(np.concatenate([c.pixels for c in cases])).float(),
-        torch.from_numpy(np.concatenate([c.pairs for c in cases])).float(),
         torch.tensor(likeness, dtype=torch.float32),
         torch.from_numpy(np.concatenate([c.log_probability for c in cases])),
         torch.from_numpy(np.concatenate([c.right for c in cases])),
@@ -292,8 +246,8 @@ def _given(cases: list[Case]) -> Batch:
 
 
 def _moved(batch: Batch, device: str) -> Batch:
-    agreements, pixels, pairs, likeness, told, right = (part.to(device) for part in batch)
-    return agreements, pixels, pairs, likeness, told, right
+    agreements, pixels, likeness, told, right = (part.to(device) for part in batch)
+    return agreements, pixels, likeness, told, right
 
 
 def _step(verifier: Verifier, optimizer: torch.optim.Optimizer, batch: Batch) -> float:

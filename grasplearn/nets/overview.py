@@ -1,4 +1,4 @@
-"""The overview: what stands within 20 cm of a place, coarsely, turned back as it was shown.
+"""The overview: what stands within 20 cm of a place, turned back as it was shown.
 
 The verifier's windows end 5 cm from a spot. Which of two handles is meant, and which of a tool's
 two ends, is told by what lies farther away.
@@ -20,16 +20,16 @@ from grasplearn.nets.graspnet import CHANNELS
 from grasplearn.nets.verdict import Refinement, pooled
 from grasplearn.whole import STANDING
 
-# Squares along the side of an overview, and cells of the net along a square's.
-SIDE, CELLS = 25, 2
+# Cells of the net along the side of an overview.
+SIDE = 49
 HEIGHT = 3
+# Refinements of each overview alone, of the two together, and of the two at half the size.
+ALONE, TOGETHER, COARSE = 1, 2, 2
 
 
 @torch.no_grad()
 def overviews(pixels: Tensor, places: Sequence[Place], stride: int) -> Tensor:
     """Returns (K, 5, SIDE, SIDE): the surroundings of places, each turned back by its turn.
-
-    The table's own colours are left out: they tell where a thing lies, not what it is.
 
     Args:
         pixels: (5, h, w), what ``codec.encode`` says, averaged over each cell.
@@ -39,43 +39,58 @@ def overviews(pixels: Tensor, places: Sequence[Place], stride: int) -> Tensor:
     for place in places:
         x, y = ((q - (stride - 1) / 2) / stride for q in (place.u, place.v))
         back = torch.tensor([-place.turn], dtype=torch.float64, device=pixels.device)
-        maps.append(turned_about(Place(x, y, 0.0), back, (SIDE * CELLS - 1) / 2))
-    seen = F.avg_pool2d(warp(pixels, torch.cat(maps), SIDE * CELLS), CELLS)
+        maps.append(turned_about(Place(x, y, 0.0), back, (SIDE - 1) / 2))
+    return without_table(warp(pixels, torch.cat(maps), SIDE))
+
+
+def without_table(seen: Tensor) -> Tensor:
+    """Leaves out the table's own colours of (K, 5, n, n): they tell where a thing lies, not what it
+    is."""
     colors, others = seen[:, :HEIGHT], seen[:, HEIGHT:]
     return torch.cat([colors * (others[:, :1] > float(STANDING)), others], 1)
 
 
 class Comparison(nn.Module):
-    """Pairs of overviews -> what to add to the verifier's logits.
+    """Overviews of places and of the shown spot -> what to add to the verifier's logits.
 
     Args:
-        channels: of the first half; the second, on a map half as wide, has twice as many.
+        channels: of an overview's first maps, half as wide as it; maps half as wide as those have
+            twice as many, and so on.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.near = nn.Conv2d(CHANNELS, channels, 3, stride=2, padding=1)
-        self.far = nn.Conv2d(channels, channels, 3, padding=1)
-        self.join = nn.Conv2d(3 * channels, channels, 1)
-        self.fine = Refinement(channels)
-        self.halve = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.coarse = Refinement(2 * channels)
-        self.score = nn.Linear(6 * channels, 1)
+        self.near = nn.Conv2d(CHANNELS, channels, 5, stride=2, padding=2)
+        self.far = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+        self.alone = _refinements(ALONE, 2 * channels)
+        self.join = nn.Conv2d(8 * channels, 2 * channels, 1)
+        self.together = _refinements(TOGETHER, 2 * channels)
+        self.halve = nn.Conv2d(2 * channels, 4 * channels, 3, stride=2, padding=1)
+        self.coarse = _refinements(COARSE, 4 * channels)
+        self.score = nn.Linear(12 * channels, 1)
         # Untrained, it has no say.
         for parameter in self.score.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Returns (P,).
+    def forward(self, places: Tensor, shown: Tensor) -> Tensor:
+        """Returns (N, K).
 
         Args:
-            pairs: (P, 10, SIDE, SIDE), a place's overview and the shown one.
+            places: (N, K, 5, SIDE, SIDE), overviews of K places each; shown: (N, 5, SIDE, SIDE).
         """
-        both = pairs.unflatten(1, (2, CHANNELS)).flatten(0, 1)
-        seen = F.relu(self.far(F.relu(self.near(both)))).unflatten(0, (-1, 2))
-        place, shown = seen.unbind(1)
-        maps = self.join(torch.cat([place, shown, (place - shown).abs()], 1))
-        maps = F.relu(self.coarse(self.halve(F.relu(self.fine(maps)))))
-        scores: Tensor = self.score(pooled(maps))[:, 0]
-        return scores
+        count = places.shape[1]
+        place = self._seen(places.flatten(0, 1))
+        spot = self._seen(shown).repeat_interleave(count, 0)
+        both = torch.cat([place, spot, (place - spot).abs(), place * spot], 1)
+        maps = self.halve(F.relu(self.together(self.join(F.relu(both)))))
+        scores: Tensor = self.score(pooled(F.relu(self.coarse(maps))))
+        return scores.view(-1, count)
+
+    def _seen(self, overviews: Tensor) -> Tensor:
+        maps: Tensor = self.alone(self.far(F.relu(self.near(overviews))))
+        return maps
+
+
+def _refinements(count: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(*(Refinement(channels) for _ in range(count)))

@@ -147,18 +147,19 @@ class Verifier(nn.Module):
         self,
         agreements: Tensor,
         pixels: Tensor,
-        pairs: Tensor,
         likeness: Tensor,
         log_probability: Tensor,
+        overviews: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Returns (N, K), logits over the K proposals of each of N pictures.
 
         Args:
             agreements: (N, K, KINDS G, WINDOW, WINDOW) and pixels: (N, K, 15, WINDOW, WINDOW), see
                 ``evidence``.
-            pairs: (N, K, 10, SIDE, SIDE), the places' overviews, and the shown one beside each.
             likeness: (N,), in [0, 1], how much the demonstration's rival is to be looked at.
             log_probability: (N, K), what the head said.
+            overviews: the places' (N, K, 5, SIDE, SIDE) and the shown ones (N, 5, SIDE, SIDE);
+                None: what is told without them.
         """
         share = likeness.view(-1, 1, 1, 1, 1)
         scaled = agreements / self.scale.view(-1, 1, 1)
@@ -169,8 +170,8 @@ class Verifier(nn.Module):
         maps = self.first(
             torch.cat([shown, share * rival, lively, *compared, told], 2).flatten(0, 1)
         )
-        scores = self.score(pooled(self.body(maps)))[:, 0]
-        if self.overview is not None:
-            scores = scores + self.overview(pairs.flatten(0, 1))
+        scores = self.score(pooled(self.body(maps)))
         logits: Tensor = self.trust * log_probability + scores.view_as(log_probability)
+        if self.overview is not None and overviews is not None:
+            logits = logits + self.overview(*overviews)
         return logits

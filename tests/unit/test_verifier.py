@@ -114,20 +114,21 @@ def test_without_likeness_the_rival_is_not_looked_at() -> None:
     others, other_colors = seen.clone(), colors.clone()
     others[:, :, 4:8] = torch.randn(1, 3, 4, WINDOW, WINDOW)
     other_colors[:, :, 10:] = torch.randn(1, 3, 5, WINDOW, WINDOW)
-    told, pairs = torch.zeros(1, 3), torch.zeros(1, 3, 10, SIDE, SIDE)
+    told = torch.zeros(1, 3)
     with torch.no_grad():
         for likeness, same in ((0.0, True), (0.5, False)):
             share = torch.tensor([likeness])
-            right = verifier(seen, colors, pairs, share, told)
+            right = verifier(seen, colors, share, told)
             for maps, pixels in ((others, colors), (seen, other_colors)):
-                assert torch.equal(verifier(maps, pixels, pairs, share, told), right) == same
+                assert torch.equal(verifier(maps, pixels, share, told), right) == same
 
 
 def test_what_lies_farther_away_than_a_window_is_heard() -> None:
     """The two places differ in their overviews alone."""
     seen = torch.randn(1, 1, 12, WINDOW, WINDOW).expand(1, 2, 12, WINDOW, WINDOW)
     colors = torch.randn(1, 1, 15, WINDOW, WINDOW).expand(1, 2, 15, WINDOW, WINDOW)
-    pairs, told, share = torch.randn(1, 2, 10, SIDE, SIDE), torch.zeros(1, 2), torch.zeros(1)
+    wide = torch.randn(1, 2, 5, SIDE, SIDE), torch.randn(1, 5, SIDE, SIDE)
+    told, share = torch.zeros(1, 2), torch.zeros(1)
     for overview, same in ((0, True), (4, False)):
         torch.manual_seed(0)
         verifier = Verifier(2, overview=overview)
@@ -135,7 +136,7 @@ def test_what_lies_farther_away_than_a_window_is_heard() -> None:
             if "score" in name:
                 torch.nn.init.normal_(parameter)
         with torch.no_grad():
-            first, second = verifier(seen, colors, pairs, share, told)[0]
+            first, second = verifier(seen, colors, share, told, wide)[0]
         assert bool(torch.isclose(first, second, atol=1e-5)) == same
 
 

@@ -1,0 +1,257 @@
+"""Training of what compares overviews: sightings are drawn once, with everything else frozen, then
+learned from many times, changed about each time.
+
+Both halves go on where they were stopped. Neither simulator nor environment is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grasplearn.errors import InvalidValueError
+from grasplearn.learning.checkpoints import resume, save_checkpoint
+from grasplearn.learning.families import find_families
+from grasplearn.learning.numbered import Progress, draw_files
+from grasplearn.learning.pretrain import check_device, schedule
+from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.sightings import draw_sighting, save_sighting
+from grasplearn.learning.surroundings import Sightings
+from grasplearn.nets.graspnet import GraspNet
+from grasplearn.nets.overview import Comparison
+from grasplearn.nets.verifier import Verifier
+from grasplearn.nets.weights import digest
+
+SIGHTINGS, VALIDATION, CHECKPOINT = ".sightings", ".validation", ".overview.pt"
+MAX_NORM, DECAY = 1.0, 0.05
+# What the loss of the comparison alone, without all else that is told, counts beside the whole's.
+ALONE = 0.3
+# Questions at once where nothing is learned.
+AT_ONCE = 64
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class OverviewSettings:
+    """What is trained and how; with weights and families it is all that the result depends on.
+
+    Attributes:
+        cases: how many are drawn; questions: of each; kin: see ``draw_questions``.
+        steps: of the optimizer, each on ``batch`` questions. rate: Adam's step size after the
+            warm-up, decaying on a cosine.
+        channels: see ``Comparison``.
+        seed: of everything.
+        check_every: steps between looks at the validation families and checkpoints.
+        workers: processes that draw cases; 0 for none beside this one.
+        bf16: multiply in bfloat16.
+        device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
+    """
+
+    cases: int = 5800
+    questions: int = 6
+    kin: float = 0.4
+    steps: int = 20000
+    batch: int = 128
+    rate: float = 1e-3
+    channels: int = 32
+    seed: int = 0
+    check_every: int = 1000
+    workers: int = 0
+    bf16: bool = False
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            free = name in ("seed", "workers", "device", "kin", "bf16")
+            if not free and not value > 0:
+                raise InvalidValueError(f"{name} must be above 0, got {value}")
+        if not 0 <= self.kin <= 1:
+            raise InvalidValueError(f"kin must be within [0, 1], got {self.kin}")
+        check_device(self.device)
+
+
+def train_overview(
+    settings: OverviewSettings,
+    weights: str,
+    train: Path,
+    validation: Path | None,
+    out: Path,
+    card: Mapping[str, Any],
+    progress: Progress = lambda what, done, total: None,
+    log: Log = lambda step, figures: None,
+) -> Pretrained:
+    """Trains a comparison for weights with a verifier and writes ``out``: the same weights and it.
+
+    One that the weights have already is replaced. Sightings and a checkpoint beside ``out`` are
+    gone on from.
+
+    Raises:
+        FileFormatError: no families, or what lies beside ``out`` is of other settings.
+        InvalidValueError: the weights have no verifier.
+    """
+    pretrained = load_pretrained(weights)
+    if pretrained.verifier is None:
+        raise InvalidValueError(
+            f"{weights} has no verifier that could compare overviews; 'grasplearn train-verifier' "
+            "makes one"
+        )
+    paths, rendered = find_families(train)
+    drawing = _Drawing(settings, pretrained.net, pretrained.verifier, paths)
+    files = drawing.all(out.with_suffix(SIGHTINGS), settings.cases, progress)
+    stride = pretrained.net.spec.stride
+    cases = Sightings.load(files, stride, settings.device)
+    asked = None
+    if validation is not None:
+        others, _ = find_families(validation)
+        measuring = _Drawing(settings, pretrained.net, pretrained.verifier, others, measure=True)
+        found = measuring.all(out.with_suffix(VALIDATION), len(others), progress)
+        asked = Sightings.load(found, stride, settings.device)
+    told = {**asdict(settings), **drawing.told}
+    for free in ("check_every", "workers", "device"):
+        del told[free]
+    torch.manual_seed(settings.seed)
+    comparison = Comparison(settings.channels).to(settings.device)
+    optimizer = torch.optim.AdamW(
+        comparison.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
+    )
+    place = out.with_suffix(CHECKPOINT)
+    done = resume(place, comparison, optimizer, told, settings.device)
+    # A question without any right, or any wrong, proposal teaches nothing.
+    useful = cases.right.any(-1) & (~cases.right & cases.there).any(-1)
+    numbers = useful.nonzero()[:, 0]
+    rng = torch.Generator(settings.device)
+    began, losses = time.monotonic(), []
+    for step in range(done, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * schedule(step, settings.steps)
+        rng.manual_seed(settings.steps * settings.seed + step)
+        chosen = torch.randint(
+            len(numbers), (settings.batch,), generator=rng, device=settings.device
+        )
+        losses.append(_step(comparison, optimizer, cases, numbers[chosen], rng, settings))
+        progress("steps", step + 1, settings.steps)
+        if step + 1 == settings.steps or (step + 1) % settings.check_every == 0:
+            figures = {"loss": float(torch.stack(losses).mean())} | _figures(comparison, asked)
+            log(step + 1, figures | {"seconds": time.monotonic() - began})
+            losses = []
+            save_checkpoint(place, comparison, optimizer, told, step + 1)
+    verifier = copy.deepcopy(pretrained.verifier)
+    verifier.overview = comparison.requires_grad_(False)
+    trained = {
+        **card,
+        "settings": asdict(settings),
+        "families": rendered,
+        "validation": _figures(comparison, asked),
+    }
+    made = Pretrained(
+        pretrained.net,
+        pretrained.modules,
+        {**pretrained.card, "overview_training": trained},
+        verifier=verifier.cpu(),
+    )
+    save_pretrained(out, made)
+    return made
+
+
+class _Drawing:
+    """How sightings are drawn from families, to learn from or to measure with."""
+
+    def __init__(
+        self,
+        settings: OverviewSettings,
+        net: GraspNet,
+        verifier: Verifier,
+        paths: list[Path],
+        measure: bool = False,
+    ) -> None:
+        self.settings, self.paths, self.measure = settings, paths, measure
+        self.net, self.verifier = copy.deepcopy(net), copy.deepcopy(verifier)
+        self.verifier.overview = None
+        self.questions = 0 if measure else settings.questions
+        self.kin = 0.0 if measure else settings.kin
+        self.told = {
+            "net": digest(self.net.state_dict()),
+            "verifier": digest(self.verifier.state_dict()),
+            "seed": settings.seed,
+            "questions": self.questions,
+            "kin": self.kin,
+            "families": len(paths),
+        }
+
+    def all(self, folder: Path, count: int, progress: Progress) -> list[Path]:
+        return draw_files(
+            partial(_draw, self), count, folder, self.told, self.settings.workers, progress
+        )
+
+
+def _draw(drawing: _Drawing, number: int, file: Path) -> bool:
+    rng = np.random.default_rng([drawing.settings.seed, number])
+    path = drawing.paths[number % len(drawing.paths)]
+    others = () if drawing.measure else drawing.paths
+    sighting = draw_sighting(
+        path, drawing.net, drawing.verifier, rng, drawing.questions, others, drawing.kin
+    )
+    if sighting is not None:
+        save_sighting(file, sighting)
+    return sighting is not None
+
+
+def _step(
+    comparison: Comparison,
+    optimizer: torch.optim.Optimizer,
+    cases: Sightings,
+    some: Tensor,
+    rng: torch.Generator,
+    settings: OverviewSettings,
+) -> Tensor:
+    there, right = cases.there[some], cases.right[some]
+
+    def loss_of(scores: Tensor) -> Tensor:
+        shares = scores.masked_fill(~there, -torch.inf).log_softmax(-1)
+        return -shares.masked_fill(~right, -torch.inf).logsumexp(-1).mean()
+
+    seen = cases.changed_overviews(some, rng)
+    with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
+        compared = comparison(*seen)
+    compared = compared.float()
+    loss = loss_of(cases.told[some] + compared) + ALONE * loss_of(compared)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(comparison.parameters(), MAX_NORM)
+    optimizer.step()
+    # Not as a number: that would wait for the GPU, at every step.
+    detached: Tensor = loss.detach()
+    return detached
+
+
+@torch.no_grad()
+def _figures(comparison: Comparison, cases: Sightings | None) -> dict[str, float]:
+    """Returns how often the best proposal is right, per tier: without and with the comparison."""
+    if cases is None:
+        return {}
+    numbers = torch.arange(len(cases.tiers), device=cases.told.device)
+    compared = torch.cat([comparison(*cases.overviews(n)) for n in numbers.split(AT_ONCE)])
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    before, after = (
+        cases.right.gather(1, scores.masked_fill(~cases.there, -torch.inf).argmax(1)[:, None])
+        for scores in (cases.told, cases.told + compared)
+    )
+    for tier, *pair in zip(cases.tiers, before[:, 0].tolist(), after[:, 0].tolist(), strict=True):
+        found[tier].append((pair[0], pair[1]))
+    rates = {tier: np.mean(pairs, axis=0) for tier, pairs in sorted(found.items())}
+    rates["all"] = np.mean([pair for pairs in found.values() for pair in pairs], axis=0)
+    return {
+        **{f"{tier} told": float(pair[0]) for tier, pair in rates.items()},
+        **{f"{tier} compared": float(pair[1]) for tier, pair in rates.items()},
+    }
