@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -115,7 +115,7 @@ def train_overview(
     if validation is not None:
         others, _ = find_families(validation)
         measuring = _Drawing(settings, pretrained.net, pretrained.verifier, others, measure=True)
-        found = measuring.all(out.with_suffix(VALIDATION), len(others), progress)
+        found = measuring.all(out.with_suffix(VALIDATION), 2 * len(others), progress)
         asked = Sightings.load(found, stride, settings.device)
     told = {**asdict(settings), **drawing.told}
     for free in ("check_every", "workers", "device"):
@@ -165,7 +165,8 @@ def train_overview(
 
 
 class _Drawing:
-    """How sightings are drawn from families, to learn from or to measure with."""
+    """How sightings are drawn from families: to learn from, or to measure with, every family once
+    and once more demonstrated by a kin."""
 
     def __init__(
         self,
@@ -178,14 +179,12 @@ class _Drawing:
         self.settings, self.paths, self.measure = settings, paths, measure
         self.net, self.verifier = copy.deepcopy(net), copy.deepcopy(verifier)
         self.verifier.overview = None
-        self.questions = 0 if measure else settings.questions
-        self.kin = 0.0 if measure else settings.kin
         self.told = {
             "net": digest(self.net.state_dict()),
             "verifier": digest(self.verifier.state_dict()),
             "seed": settings.seed,
-            "questions": self.questions,
-            "kin": self.kin,
+            "questions": 0 if measure else settings.questions,
+            "kin": None if measure else settings.kin,
             "families": len(paths),
         }
 
@@ -196,12 +195,13 @@ class _Drawing:
 
 
 def _draw(drawing: _Drawing, number: int, file: Path) -> bool:
-    rng = np.random.default_rng([drawing.settings.seed, number])
-    path = drawing.paths[number % len(drawing.paths)]
-    others = () if drawing.measure else drawing.paths
-    sighting = draw_sighting(
-        path, drawing.net, drawing.verifier, rng, drawing.questions, others, drawing.kin
-    )
+    settings, paths = drawing.settings, drawing.paths
+    how: tuple[int, Sequence[Path], float] = settings.questions, paths, settings.kin
+    if drawing.measure:
+        how = 0, (), float(number >= len(paths))
+    rng = np.random.default_rng([settings.seed, number])
+    path = paths[number % len(paths)]
+    sighting = draw_sighting(path, drawing.net, drawing.verifier, rng, *how)
     if sighting is not None:
         save_sighting(file, sighting)
     return sighting is not None
