@@ -33,16 +33,19 @@ weights: $(READY)
 	$(BIN)/python -m sim_assets.generator --invented 120 4 --out out/invented
 	$(BIN)/grasplearn render --families 2400 --objects out/further --workers 2 --out out/train
 	$(BIN)/grasplearn render --families 2000 --objects out/further,out/invented --seed 11 --workers 2 --out out/wider
+	$(BIN)/python -m sim_assets.generator --invented 600 4 --out out/inventions
+	$(BIN)/grasplearn render --families 2900 --objects out/further,out/inventions --seed 13 --workers 2 --out out/widest
 	$(BIN)/grasplearn render --families 160 --split validation --seed 1 --workers 2 --out out/validation
 	$(BIN)/grasplearn render --families 10 --tiers same --seed 7 --out grasplearn/weights/backdrops
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --steps 12000 --rate 0.0015 --out out/pretrained.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/pretrained.safetensors --composed 0.6 --bf16 --steps 14000 --out out/crowded.safetensors
 	$(BIN)/grasplearn pretrain $(FAMILIES) --validation out/validation --start out/crowded.safetensors $(WIDE) --bf16 --workers 1 --steps 15000 --out out/wide.safetensors
 	$(BIN)/grasplearn pretrain $(BROAD) --validation out/validation --start out/wide.safetensors $(WIDE) --kin 0.25 --batch 16 --steps 4600 --stop 4150 --rate 0.002 --device $(DEVICE) --workers 15 --out out/broad.safetensors
-	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/broad.safetensors --kin 0 --overview 0 --cases 4000 --steps 1000 --threads 1 --workers 2 --out out/verified.safetensors
+	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/broad.safetensors --kin 0 --cases 4000 --steps 1000 --threads 1 --workers 2 --out out/verified.safetensors
 	$(BIN)/grasplearn meta-train $(BROAD) --weights out/verified.safetensors --steps 12 --batch 4 --tasks 120 --rate 3e-3 --inner 16 --reach 4 --threads 1 --out out/two-pass.safetensors
 	$(BIN)/grasplearn meta-train $(BROAD) --weights out/two-pass.safetensors --rule static-sgm-one-pass --steps 12 --batch 4 --tasks 40 --inner 16 --reach 4 --threads 1 --out out/one-pass.safetensors
-	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/one-pass.safetensors --cases 3600 --steps 1300 --batch 8 --rate 0.0015 --threads 1 --workers 2 --out grasplearn/weights/shipped.safetensors
+	$(BIN)/grasplearn train-verifier $(BROAD) --validation out/validation --weights out/one-pass.safetensors --cases 3600 --steps 1300 --batch 8 --rate 0.0015 --threads 1 --workers 2 --out out/windows.safetensors
+	$(BIN)/grasplearn train-overview --families out/widest --validation out/validation --weights out/windows.safetensors --bf16 --device $(DEVICE) --workers 2 --out grasplearn/weights/shipped.safetensors
 
 # The controls that know tier `same` alone: narrow, and narrow with teaching's own augmentation.
 NARROW := --families out/narrow --threads 1
