@@ -165,6 +165,10 @@ class TrainOverview(Common):
     """Adam's step size."""
     channels: Count = 32
     """Channels of its first maps."""
+    share: float = 1.0
+    """So much of what it says counts once it is trained."""
+    decay: float = 0.05
+    """Of its weights, a step."""
     check_every: Count = 1000
     """Steps between checkpoints."""
     bf16: bool = False

@@ -17,6 +17,8 @@ def run(options: TrainOverview) -> None:
         options.batch,
         options.rate,
         options.channels,
+        options.share,
+        options.decay,
         seed=options.seed,
         check_every=options.check_every,
         workers=options.workers,

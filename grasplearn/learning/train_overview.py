@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from grasplearn.errors import InvalidValueError
@@ -33,9 +34,10 @@ from grasplearn.nets.verifier import Verifier
 from grasplearn.nets.weights import digest
 
 SIGHTINGS, VALIDATION, CHECKPOINT = ".sightings", ".validation", ".overview.pt"
-MAX_NORM, DECAY = 1.0, 0.05
-# What the loss of the comparison alone, without all else that is told, counts beside the whole's.
-ALONE = 0.3
+MAX_NORM = 1.0
+# What the loss of the comparison alone, without all else that is told, counts beside the whole's;
+# there so many right places of other questions of the batch are wrong ones as well.
+ALONE, STRANGERS = 0.3, 4
 # Questions at once where nothing is learned.
 AT_ONCE = 64
 
@@ -50,7 +52,9 @@ class OverviewSettings:
         cases: how many are drawn; questions: of each; kin: see ``draw_questions``.
         steps: of the optimizer, each on ``batch`` questions. rate: Adam's step size after the
             warm-up, decaying on a cosine.
-        channels: see ``Comparison``.
+        channels: see ``Comparison``. share: so much of what it says counts after training: of
+            cases that it learned from it is surer than it should be.
+        decay: of the weights, a step of the optimizer.
         seed: of everything.
         check_every: steps between looks at the validation families and checkpoints.
         workers: processes that draw cases; 0 for none beside this one.
@@ -65,6 +69,8 @@ class OverviewSettings:
     batch: int = 128
     rate: float = 1e-3
     channels: int = 32
+    share: float = 1.0
+    decay: float = 0.05
     seed: int = 0
     check_every: int = 1000
     workers: int = 0
@@ -76,6 +82,8 @@ class OverviewSettings:
             free = name in ("seed", "workers", "device", "kin", "bf16")
             if not free and not value > 0:
                 raise InvalidValueError(f"{name} must be above 0, got {value}")
+        if self.batch <= STRANGERS:
+            raise InvalidValueError(f"batch must be above {STRANGERS}, got {self.batch}")
         if not 0 <= self.kin <= 1:
             raise InvalidValueError(f"kin must be within [0, 1], got {self.kin}")
         check_device(self.device)
@@ -123,7 +131,7 @@ def train_overview(
     torch.manual_seed(settings.seed)
     comparison = Comparison(settings.channels).to(settings.device)
     optimizer = torch.optim.AdamW(
-        comparison.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
+        comparison.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=settings.decay
     )
     place = out.with_suffix(CHECKPOINT)
     done = resume(place, comparison, optimizer, told, settings.device)
@@ -146,8 +154,9 @@ def train_overview(
             log(step + 1, figures | {"seconds": time.monotonic() - began})
             losses = []
             save_checkpoint(place, comparison, optimizer, told, step + 1)
+    comparison.requires_grad_(False).score.weight.mul_(settings.share)
     verifier = copy.deepcopy(pretrained.verifier)
-    verifier.overview = comparison.requires_grad_(False)
+    verifier.overview = comparison
     trained = {
         **card,
         "settings": asdict(settings),
@@ -216,16 +225,20 @@ def _step(
     settings: OverviewSettings,
 ) -> Tensor:
     there, right = cases.there[some], cases.right[some]
-
-    def loss_of(scores: Tensor) -> Tensor:
-        shares = scores.masked_fill(~there, -torch.inf).log_softmax(-1)
-        return -shares.masked_fill(~right, -torch.inf).logsumexp(-1).mean()
-
-    seen = cases.changed_overviews(some, rng)
+    places, shown = cases.changed_overviews(some, rng)
     with torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16):
-        compared = comparison(*seen)
+        seen = comparison.seen(places.flatten(0, 1)).unflatten(0, right.shape)
+        some_right = seen[torch.arange(len(some)), right.int().argmax(-1)]
+        strangers = [some_right.roll(by + 1, 0) for by in range(STRANGERS)]
+        every = torch.cat([seen, torch.stack(strangers, 1)], 1)
+        count = every.shape[1]
+        spots = comparison.seen(shown).repeat_interleave(count, 0)
+        compared = comparison.compared(every.flatten(0, 1), spots).view(-1, count)
     compared = compared.float()
-    loss = loss_of(cases.told[some] + compared) + ALONE * loss_of(compared)
+    own, others = compared.split([right.shape[1], STRANGERS], 1)
+    alone = torch.cat([own.masked_fill(~there, -torch.inf), others], 1)
+    loss = _loss((cases.told[some] + own).masked_fill(~there, -torch.inf), right)
+    loss = loss + ALONE * _loss(alone, F.pad(right, (0, STRANGERS)))
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(comparison.parameters(), MAX_NORM)
@@ -233,6 +246,11 @@ def _step(
     # Not as a number: that would wait for the GPU, at every step.
     detached: Tensor = loss.detach()
     return detached
+
+
+def _loss(scores: Tensor, right: Tensor) -> Tensor:
+    shares = scores.log_softmax(-1)
+    return -shares.masked_fill(~right, -torch.inf).logsumexp(-1).mean()
 
 
 @torch.no_grad()

@@ -80,16 +80,20 @@ class Comparison(nn.Module):
             places: (N, K, 5, SIDE, SIDE), overviews of K places each; shown: (N, 5, SIDE, SIDE).
         """
         count = places.shape[1]
-        place = self._seen(places.flatten(0, 1))
-        spot = self._seen(shown).repeat_interleave(count, 0)
-        both = torch.cat([place, spot, (place - spot).abs(), place * spot], 1)
-        maps = self.halve(F.relu(self.together(self.join(F.relu(both)))))
-        scores: Tensor = self.score(pooled(F.relu(self.coarse(maps))))
-        return scores.view(-1, count)
+        spots = self.seen(shown).repeat_interleave(count, 0)
+        return self.compared(self.seen(places.flatten(0, 1)), spots).view(-1, count)
 
-    def _seen(self, overviews: Tensor) -> Tensor:
+    def seen(self, overviews: Tensor) -> Tensor:
+        """Returns what overviews (P, 5, SIDE, SIDE) are each by itself."""
         maps: Tensor = self.alone(self.far(F.relu(self.near(overviews))))
         return maps
+
+    def compared(self, places: Tensor, spots: Tensor) -> Tensor:
+        """Returns (P,), of pairs of what ``seen`` makes."""
+        both = torch.cat([places, spots, (places - spots).abs(), places * spots], 1)
+        maps = self.halve(F.relu(self.together(self.join(F.relu(both)))))
+        scores: Tensor = self.score(pooled(F.relu(self.coarse(maps))))[:, 0]
+        return scores
 
 
 def _refinements(count: int, channels: int) -> nn.Sequential:
