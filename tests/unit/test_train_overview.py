@@ -23,7 +23,7 @@ def settings(**more: object) -> OverviewSettings:
         "cases": 6,
         "questions": 3,
         "steps": 20,
-        "batch": 4,
+        "batch": 6,
         "channels": 4,
         "check_every": 5,
     }
