@@ -151,13 +151,13 @@ class TrainOverview(Common):
     """What to train on, as 'grasplearn render' makes it."""
     validation: OptionalFolder = None
     """Families of validation objects to look at meanwhile."""
-    cases: Count = 5800
+    cases: Count = 7900
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 6
     """Scenes a case."""
     kin: float = 0.4
     """Share of cases that a kin demonstrates."""
-    steps: Count = 20000
+    steps: Count = 2800
     """Optimizer steps."""
     batch: Count = 128
     """Questions a step."""
@@ -165,11 +165,11 @@ class TrainOverview(Common):
     """Adam's step size."""
     channels: Count = 32
     """Channels of its first maps."""
-    share: float = 1.0
+    share: float = 0.8
     """So much of what it says counts once it is trained."""
-    decay: float = 0.05
+    decay: float = 0.5
     """Of its weights, a step."""
-    check_every: Count = 1000
+    check_every: Count = 500
     """Steps between checkpoints."""
     bf16: bool = False
     """Multiply in bfloat16: quicker on CUDA and on processors that have it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST, WEIGHTS, MODULES = "manifest.json", "weights.safetensors", "modules.safetensors"
 WEIGHTS_KIND, MODULES_KIND, SAMPLES_KIND = "edge weights", "edge modules", "edge samples"
 PREDICT, IMPRINT, CHECK = "predict.onnx", "imprint.onnx", "check.onnx"

@@ -13,7 +13,7 @@ LOSS, SCALED, SKIPPED = "loss", "scaled", "skipped"
 # given of the proposals, and what it says of them.
 FEATURES, LIVELINESS = "features", "liveliness"
 AGREEMENTS, PIXELS, OVERVIEWS, SHOWN = "agreements", "pixels", "overviews", "shown"
-LIKENESS, TOLD, SCORES = "likeness", "told", "scores"
+LIKENESS, TOLD, SCORES, COMPARED = "likeness", "told", "scores", "compared"
 # The error at the head's input that a step is told, and the one that it found.
 ERROR, NEW_ERROR = "error", "new_error"
 # An output that becomes the input of the rest of its name.

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.edge.answer import around, peaks, probability_of
-from grasplearn.edge.names import AGREEMENTS, LIKENESS, OVERVIEWS, PIXELS, SCORES, SHOWN, TOLD
+from grasplearn.edge.names import (
+    AGREEMENTS,
+    COMPARED,
+    LIKENESS,
+    OVERVIEWS,
+    PIXELS,
+    SCORES,
+    SHOWN,
+    TOLD,
+)
 from grasplearn.edge.picture import patch
 from grasplearn.edge.runtime import Array, Bound
 from grasplearn.footprint import Footprint
@@ -23,7 +32,7 @@ from grasplearn.whole import STANDING, Contrast, middles
 # As in ``nets.verifier``, ``nets.overview``, ``nets.proposals`` and ``learning.cases``; a test
 # compares.
 WINDOW, REACH = 13, 1
-SIDE, HEIGHT = 49, 3
+SIDE, HEIGHT, NEAR = 49, 3, 4.0
 MOST, FAINTEST, NONE = 8, 14.0, -99.0
 
 Cell = tuple[int, int, int]
@@ -133,13 +142,18 @@ class Reference:
         verifier.inputs[LIKENESS][...] = self.likeness
         verifier.inputs[TOLD][:] = NONE
         verifier.inputs[TOLD][:count] = told
-        scores = verifier.run()[SCORES][:count].astype(np.float64)
+        said = verifier.run()
+        scores = said[SCORES][:count].astype(np.float64)
         if self.contrast is not None:
             spots = middles([(y, x) for _, y, x in cells], self.stride)
             scores += self.contrast.scores(picture, spots)
         if self.footprint is not None:
             places = [place[:3] for place, _ in found]
             scores += self.footprint.scores(picture, places, scores)
+        if COMPARED in said:
+            compared = said[COMPARED][:count].astype(np.float64)
+            near = scores > scores.max() - NEAR
+            scores += np.where(near, compared, compared[near].min())
         shifts = scores - _log_sum_exp(scores) + _log_sum_exp(told) - told
         logits = quality.astype(np.float64)
         logits -= _log_sum_exp(logits)

@@ -13,6 +13,7 @@ from grasplearn.edge.graph import Graph, Value
 from grasplearn.edge.head_layers import HeadLayers
 from grasplearn.edge.names import (
     AGREEMENTS,
+    COMPARED,
     FEATURES,
     KERNELS,
     LIKENESS,
@@ -86,7 +87,8 @@ def imprint_model(
 def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> onnx.ModelProto:
     """Agreements (K, M G, W, W), pixels (K, 15, W, W), overviews (K, 5, SIDE, SIDE) and the shown
     one (1, 5, SIDE, SIDE) where the verifier compares them, likeness () and the head's log
-    probabilities (K,) of as many proposals as are looked at -> their scores (K,).
+    probabilities (K,) of as many proposals as are looked at -> their scores (K,), and what
+    comparing their overviews adds.
 
     Args:
         weights: the verifier's; constants, for it is never taught.
@@ -107,10 +109,9 @@ def verifier_model(weights: Tensors, groups: int, notes: Mapping[str, str]) -> o
     parts += [g.mul(other, share), g.mul(apart[1], share), every]
     x = g.conv(g.concat(parts, 1), own["first.weight"], own["first.bias"])
     x = g.relu(_residuals(g, x, own, "body"))
-    score = _scored(g, x, own, "score")
+    g.output(SCORES, g.add(g.mul(told, own["trust"]), _scored(g, x, own, "score")))
     if any(name.startswith("overview.") for name in own):
-        score = g.add(score, _compared(g, own))
-    g.output(SCORES, g.add(g.mul(told, own["trust"]), score))
+        g.output(COMPARED, _compared(g, own))
     return g.model(notes)
 
 

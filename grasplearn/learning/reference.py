@@ -18,7 +18,7 @@ from grasplearn.learning.cutout import take_apart
 from grasplearn.learning.likeness import Likeness, likeness
 from grasplearn.nets.codec import Place, encode
 from grasplearn.nets.graspnet import GraspNet
-from grasplearn.nets.overview import overviews
+from grasplearn.nets.overview import NEAR, Comparison, overviews
 from grasplearn.nets.proposals import Proposal, propose, weighed
 from grasplearn.nets.verifier import Look, Verifier, evidence
 from grasplearn.whole import Contrast, middles
@@ -87,6 +87,9 @@ class Reference:
         """
         proposals = propose(quality, net.spec.stride)
         scores = self.scores(verifier, net, picture, features, proposals)
+        if verifier.overview is not None:
+            stride = net.spec.stride
+            scores = self.compared(verifier.overview, picture, proposals, stride, scores)
         return weighed(quality, proposals, torch.from_numpy(scores))
 
     @torch.no_grad()
@@ -97,20 +100,13 @@ class Reference:
         picture: Tensor,
         features: Tensor,
         proposals: Sequence[Proposal],
-        with_overviews: bool = True,
     ) -> NDArray[np.float64]:
-        """Returns logits (K,) over proposals in a picture.
-
-        Args:
-            with_overviews: whether the verifier is to compare them.
-        """
+        """Returns logits (K,) over proposals in a picture, before their overviews are compared."""
         told = torch.tensor([[p.log_probability for p in proposals]]).to(features)
         seen = Look.at(net, picture, features)
         maps = evidence(self.shown, self.rival, seen, [p.cell for p in proposals])
-        there = overviews(seen.pixels[0], [p.place for p in proposals], net.spec.stride)
         likeness = told.new_tensor([self.likeness])
-        both = (there[None], self.overview[None]) if with_overviews else None
-        found = verifier(*(some[None] for some in maps), likeness, told, both)
+        found = verifier(*(some[None] for some in maps), likeness, told)
         scores: NDArray[np.float64] = found[0].double().cpu().numpy()
         pixels = picture[0].cpu().numpy()
         if self.contrast is not None:
@@ -120,3 +116,24 @@ class Reference:
             places = [(p.place.u, p.place.v, p.place.turn) for p in proposals]
             scores = scores + self.footprint.scores(pixels, places, scores)
         return scores
+
+    @torch.no_grad()
+    def compared(
+        self,
+        comparison: Comparison,
+        picture: Tensor,
+        proposals: Sequence[Proposal],
+        stride: int,
+        scores: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Returns the logits (K,) after those that are near the best were compared by overviews."""
+        near = np.flatnonzero(scores > scores.max() - NEAR)
+        if len(near) == 1:
+            return scores
+        places = [proposals[int(i)].place for i in near]
+        there = overviews(F.avg_pool2d(picture, stride)[0], places, stride)
+        found = comparison(there[None], self.overview[None])[0].double().cpu().numpy()
+        # Of the others nobody knows; they stay behind.
+        added: NDArray[np.float64] = np.full(len(scores), found.min())
+        added[near] = found
+        return np.asarray(scores + added)

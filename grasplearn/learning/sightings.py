@@ -74,7 +74,7 @@ def draw_sighting(
     """Draws a sighting from a family's file; None where the shown thing cannot be cut out.
 
     Args:
-        net: proposes; its kernels are overwritten. verifier: its, without overviews.
+        net: proposes; its kernels are overwritten. verifier: its.
         count, others, kin: see ``draw_questions``.
 
     Raises:
@@ -95,7 +95,7 @@ def draw_sighting(
         some = slice(len(given.proposals))
         places[number, some] = [(p.place.u, p.place.v, p.place.turn) for p in given.proposals]
         told[number, some] = reference.scores(
-            verifier, net, given.picture, given.features, given.proposals, with_overviews=False
+            verifier, net, given.picture, given.features, given.proposals
         )
         right[number, some] = given.right
     spot = np.array([asked.place.u, asked.place.v], np.float32)

@@ -62,17 +62,17 @@ class OverviewSettings:
         device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
     """
 
-    cases: int = 5800
+    cases: int = 7900
     questions: int = 6
     kin: float = 0.4
-    steps: int = 20000
+    steps: int = 2800
     batch: int = 128
     rate: float = 1e-3
     channels: int = 32
-    share: float = 1.0
-    decay: float = 0.05
+    share: float = 0.8
+    decay: float = 0.5
     seed: int = 0
-    check_every: int = 1000
+    check_every: int = 500
     workers: int = 0
     bf16: bool = False
     device: str = "cpu"

@@ -25,6 +25,9 @@ SIDE = 49
 HEIGHT = 3
 # Refinements of each overview alone, of the two together, and of the two at half the size.
 ALONE, TOGETHER, COARSE = 1, 2, 2
+# A place that is less probable by this (log) than the best, before any is compared, is not: it
+# would not become the best.
+NEAR = 4.0
 
 
 @torch.no_grad()

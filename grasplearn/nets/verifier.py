@@ -149,17 +149,15 @@ class Verifier(nn.Module):
         pixels: Tensor,
         likeness: Tensor,
         log_probability: Tensor,
-        overviews: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Returns (N, K), logits over the K proposals of each of N pictures.
+        """Returns (N, K), logits over the K proposals of each of N pictures, before any of them are
+        compared by their overviews.
 
         Args:
             agreements: (N, K, KINDS G, WINDOW, WINDOW) and pixels: (N, K, 15, WINDOW, WINDOW), see
                 ``evidence``.
             likeness: (N,), in [0, 1], how much the demonstration's rival is to be looked at.
             log_probability: (N, K), what the head said.
-            overviews: the places' (N, K, 5, SIDE, SIDE) and the shown ones (N, 5, SIDE, SIDE);
-                None: what is told without them.
         """
         share = likeness.view(-1, 1, 1, 1, 1)
         scaled = agreements / self.scale.view(-1, 1, 1)
@@ -172,6 +170,4 @@ class Verifier(nn.Module):
         )
         scores = self.score(pooled(self.body(maps)))
         logits: Tensor = self.trust * log_probability + scores.view_as(log_probability)
-        if self.overview is not None and overviews is not None:
-            logits = logits + self.overview(*overviews)
         return logits

@@ -14,6 +14,7 @@ from grasplearn.learning.pretrained import load_pretrained
 
 QUICK = ("--steps", "2", "--side", "96", "--questions", "2", "--width", "8", "--depth", "2")
 VERIFIER = ("--cases", "3", "--questions", "2", "--steps", "2", "--batch", "2")
+OVERVIEW = ("--cases", "3", "--questions", "2", "--steps", "2", "--batch", "6", "--channels", "4")
 META = ("--tasks", "1", "--steps", "2", "--batch", "2", "--side", "64")
 
 
@@ -28,11 +29,15 @@ def test_from_families_to_weights_with_modules(
     second = ["train-verifier", *chosen, "--weights", str(out), "--validation", str(families)]
     assert run([*second, *VERIFIER]) == 0
     assert "verified" in capsys.readouterr().out
+    third = ["train-overview", *chosen, "--weights", str(out), "--validation", str(families)]
+    assert run([*third, *OVERVIEW]) == 0
+    assert "compared" in capsys.readouterr().out
     for rule in ("static-sgm", "static-sgm-one-pass"):
         assert run(["meta-train", *chosen, "--weights", str(out), "--rule", rule, *META]) == 0
     made = load_pretrained(str(out))
     assert set(made.modules) == {"static-sgm", "static-sgm-one-pass"}
     assert made.verifier is not None and made.card["verifier_training"]["settings"]["steps"] == 2
+    assert made.verifier.overview is not None and made.card["overview_training"]["commit"]
     assert made.card["command"].startswith("grasplearn") and made.card["validation"]
 
 
@@ -55,6 +60,14 @@ BAD = {
     "no families for the verifier": (
         ["train-verifier", "--weights", "shipped", "--families", "{here}/none"],
         "grasplearn render",
+    ),
+    "no verifier to compare for": (
+        ["train-overview", "--weights", "narrow", "--families", "{here}/families"],
+        "train-verifier",
+    ),
+    "too small a batch": (
+        ["train-overview", "--weights", "shipped", "--families", "{here}/families", "--batch", "4"],
+        "batch",
     ),
     "no cases": (
         ["train-verifier", "--weights", "shipped", "--families", "{here}/families", "--cases", "0"],

@@ -69,7 +69,7 @@ def opinionated(
 def test_the_constants_are_the_full_programs() -> None:
     own = second_look
     assert (verifier.WINDOW, verifier.REACH) == (own.WINDOW, own.REACH)
-    assert (overview.SIDE, overview.HEIGHT) == (own.SIDE, own.HEIGHT)
+    assert (overview.SIDE, overview.HEIGHT, overview.NEAR) == (own.SIDE, own.HEIGHT, own.NEAR)
     assert (proposals.MOST, proposals.FAINTEST, cases.NONE) == (own.MOST, own.FAINTEST, own.NONE)
 
 

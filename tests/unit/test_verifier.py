@@ -18,7 +18,6 @@ from grasplearn.learning.teaching import teach
 from grasplearn.learning.teaching_settings import Teaching
 from grasplearn.nets.codec import Place, best_place, encode, patches, place_of
 from grasplearn.nets.graspnet import GraspNet
-from grasplearn.nets.overview import SIDE
 from grasplearn.nets.proposals import propose, weighed
 from grasplearn.nets.verifier import WINDOW, Look, Verifier, evidence
 from grasplearn.skill import Skill
@@ -121,23 +120,6 @@ def test_without_likeness_the_rival_is_not_looked_at() -> None:
             right = verifier(seen, colors, share, told)
             for maps, pixels in ((others, colors), (seen, other_colors)):
                 assert torch.equal(verifier(maps, pixels, share, told), right) == same
-
-
-def test_what_lies_farther_away_than_a_window_is_heard() -> None:
-    """The two places differ in their overviews alone."""
-    seen = torch.randn(1, 1, 12, WINDOW, WINDOW).expand(1, 2, 12, WINDOW, WINDOW)
-    colors = torch.randn(1, 1, 15, WINDOW, WINDOW).expand(1, 2, 15, WINDOW, WINDOW)
-    wide = torch.randn(1, 2, 5, SIDE, SIDE), torch.randn(1, 5, SIDE, SIDE)
-    told, share = torch.zeros(1, 2), torch.zeros(1)
-    for overview, same in ((0, True), (4, False)):
-        torch.manual_seed(0)
-        verifier = Verifier(2, overview=overview)
-        for name, parameter in verifier.named_parameters():
-            if "score" in name:
-                torch.nn.init.normal_(parameter)
-        with torch.no_grad():
-            first, second = verifier(seen, colors, share, told, wide)[0]
-        assert bool(torch.isclose(first, second, atol=1e-5)) == same
 
 
 @pytest.fixture
