@@ -127,7 +127,7 @@ def test_now_and_then_a_kin_demonstrates(tmp_path: Path) -> None:
     def of_kin(seed: int, kin: float) -> bool:
         case = draw_case(paths[0], net, np.random.default_rng(seed), 6, kin=kin)
         assert case is not None
-        return all(tier == "kin" for tier in case.tiers)
+        return all(tier == "by kin kin" for tier in case.tiers)
 
     drawn = [of_kin(seed, 0.5) for seed in range(8)]
     assert any(drawn) and not all(drawn)
