@@ -14,12 +14,13 @@ ACROSS: tuple[Pixel, Pixel] = (196, 311), (222, 338)
 
 
 def opened(
-    chromium: Any, studio: Studio, *, forgiven: str = "ERR_CONNECTION_REFUSED", **options: Any
+    chromium: Any, studio: Studio, *, forgiven: str = "ERR_CONNECTION_RE", **options: Any
 ) -> Iterator[Any]:
     """The studio, opened; at the end it must have been quiet and have kept to itself.
 
     Args:
-        forgiven: what the browser itself may say: by default, that the server is down.
+        forgiven: what the browser itself may say: by default, that the server is down (REFUSED) or
+            has just gone down (RESET).
     """
     settings = {"viewport": {"width": 1440, "height": 1000}, "accept_downloads": True, **options}
     context = chromium.new_context(**settings)
