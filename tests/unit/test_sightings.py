@@ -11,8 +11,9 @@ from family_kit import write_families
 from teaching_kit import SEEING
 
 from grasplearn.errors import FileFormatError
-from grasplearn.learning.cases import NONE
+from grasplearn.learning.cases import NONE, answer
 from grasplearn.learning.families import find_families
+from grasplearn.learning.questions import draw_questions
 from grasplearn.learning.sightings import (
     Sighting,
     draw_sighting,
@@ -53,6 +54,22 @@ def test_it_survives_its_file_but_for_jpeg(drawn: tuple[Sighting, Path]) -> None
     file_of_another.write_bytes(file.read_bytes()[:900])
     with pytest.raises(FileFormatError, match="no whole sighting"):
         load_sighting(file_of_another)
+
+
+def test_it_tells_what_the_second_look_says_before_comparing(tmp_path: Path) -> None:
+    paths, _ = find_families(write_families(tmp_path / "families", 1))
+    net, verifier = GraspNet(SEEING, 0), Verifier(SEEING.groups)
+    found = draw_sighting(paths[0], net, verifier, np.random.default_rng(2), 2)
+    rng = np.random.default_rng(2)
+    asked = draw_questions(paths[0], rng, 2)
+    reference = asked.shown_to(net)
+    assert found is not None
+    for number, scene in enumerate(asked.scenes):
+        given = answer(net, scene, asked.right_places(scene), rng, True)
+        parts = given.picture, given.features, given.proposals
+        scores = reference.scores(verifier, net, *parts)
+        assert len(scores) > 1
+        np.testing.assert_allclose(found.told[number, : len(scores)], scores, rtol=1e-4)
 
 
 def test_a_byte_a_value_loses_little() -> None:
