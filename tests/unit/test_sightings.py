@@ -56,6 +56,7 @@ def test_it_survives_its_file_but_for_jpeg(drawn: tuple[Sighting, Path]) -> None
         load_sighting(file_of_another)
 
 
+@torch.no_grad()
 def test_it_tells_what_the_second_look_says_before_comparing(tmp_path: Path) -> None:
     paths, _ = find_families(write_families(tmp_path / "families", 1))
     net, verifier = GraspNet(SEEING, 0), Verifier(SEEING.groups)
