@@ -106,7 +106,7 @@ def train_overview(
 
     Raises:
         FileFormatError: no families, or what lies beside ``out`` is of other settings.
-        InvalidValueError: the weights have no verifier.
+        InvalidValueError: the weights have no verifier, or the families have nothing to tell.
     """
     pretrained = load_pretrained(weights)
     if pretrained.verifier is None:
@@ -118,6 +118,10 @@ def train_overview(
     drawing = _Drawing(settings, pretrained.net, pretrained.verifier, paths)
     files = drawing.all(out.with_suffix(SIGHTINGS), settings.cases, progress)
     stride = pretrained.net.spec.stride
+    if not files:
+        raise InvalidValueError(
+            f"nothing in {train} stands high enough to be cut out; render other families"
+        )
     cases = Sightings.load(files, stride, settings.device)
     asked = None
     if validation is not None:
@@ -138,6 +142,8 @@ def train_overview(
     # A question without any right, or any wrong, proposal teaches nothing.
     useful = cases.right.any(-1) & (~cases.right & cases.there).any(-1)
     numbers = useful.nonzero()[:, 0]
+    if not len(numbers):
+        raise InvalidValueError("no question has both right and wrong proposals; draw more cases")
     rng = torch.Generator(settings.device)
     began, losses = time.monotonic(), []
     for step in range(done, settings.steps):

@@ -11,6 +11,7 @@ from family_kit import write_families
 from teaching_kit import SEEING, tiny_weights
 
 from grasplearn.errors import FileFormatError, InvalidValueError
+from grasplearn.learning import train_overview as train_overview_module
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
 from grasplearn.learning.train_overview import STRANGERS, OverviewSettings, train_overview
 from grasplearn.nets.overview import Comparison
@@ -124,6 +125,15 @@ def test_a_comparison_that_is_there_is_replaced(tmp_path: Path, weights: str) ->
         )
     first, second = (one.verifier for one in made)
     assert first and second and digest(first.state_dict()) == digest(second.state_dict())
+
+
+def test_families_that_tell_nothing_are_refused(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families = write_families(tmp_path / "families", 2)
+    monkeypatch.setattr(train_overview_module, "draw_sighting", lambda *told: None)
+    with pytest.raises(InvalidValueError, match="render other families"):
+        train_overview(settings(), weights, families, None, tmp_path / "o.safetensors", {})
 
 
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
