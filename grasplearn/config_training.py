@@ -41,14 +41,24 @@ class Render(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Common):
+class Training(Common):
+    """What every command that trains understands."""
+
+    families: Folder = Path("out/families")
+    """What to train on, as 'grasplearn render' makes it."""
+    threads: OptionalCount = None
+    """Processor threads; torch's own choice by default."""
+    log: OptionalFolder = None
+    """Write TensorBoard logs into this folder (needs the extra 'train')."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Training):
     """Pre-train the net on rendered families; the same command goes on where it was stopped.
 
     Example: grasplearn pretrain --families out/train --validation out/val --out out/my.safetensors
     """
 
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
     validation: OptionalFolder = None
     """Families of validation objects to look at meanwhile."""
     start: Annotated[str | None, arg(metavar="WEIGHTS", help_behavior_hint="")] = None
@@ -89,18 +99,30 @@ class Pretrain(Common):
     """Multiply in bfloat16: quicker on CUDA and on processors that have it."""
     device: Annotated[str, arg(metavar="NAME")] = "cpu"
     """cpu or cuda."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
     workers: Count = 0
     """Processes that draw the next episodes meanwhile."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/weights.safetensors")
     """Where the weights go."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainVerifier(Common):
+class SecondLook(Training):
+    """What both commands that train a second look understand."""
+
+    weights: Annotated[str, arg(metavar="WEIGHTS")]
+    out: Annotated[Path, arg(metavar="FILE")]
+    validation: OptionalFolder = None
+    """Families of validation objects to look at meanwhile."""
+    check_every: Count = 500
+    """Steps between checkpoints."""
+    device: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """cpu or cuda, for the steps; cases are drawn on the CPU."""
+    workers: Count = 0
+    """Processes that draw the cases, beside this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainVerifier(SecondLook):
     """Train the second look at what given weights propose; goes on where it was stopped.
 
     Example: grasplearn train-verifier --weights out/weights.safetensors --families out/train
@@ -108,10 +130,6 @@ class TrainVerifier(Common):
 
     weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/weights.safetensors"
     """For which weights: a name or a file."""
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
-    validation: OptionalFolder = None
-    """Families of validation objects to look at meanwhile."""
     cases: Count = 4800
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 5
@@ -124,22 +142,12 @@ class TrainVerifier(Common):
     """Cases a step."""
     rate: float = 1e-3
     """Adam's step size."""
-    check_every: Count = 500
-    """Steps between checkpoints."""
-    device: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """cpu or cuda, for the steps; cases are drawn on the CPU."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
-    workers: Count = 0
-    """Processes that draw the cases, beside this one."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/verified.safetensors")
     """Where the weights go, the verifier with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOverview(Common):
+class TrainOverview(SecondLook):
     """Train what compares the surroundings in a second look; goes on where it was stopped.
 
     Example: grasplearn train-overview --weights out/verified.safetensors --families out/train
@@ -147,10 +155,6 @@ class TrainOverview(Common):
 
     weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/verified.safetensors"
     """For which weights, with a verifier: a name or a file."""
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
-    validation: OptionalFolder = None
-    """Families of validation objects to look at meanwhile."""
     cases: Count = 7900
     """Demonstrations with questions that are drawn, beside --out."""
     questions: Count = 6
@@ -169,24 +173,14 @@ class TrainOverview(Common):
     """So much of what it says counts once it is trained."""
     decay: float = 0.5
     """Of its weights, a step."""
-    check_every: Count = 500
-    """Steps between checkpoints."""
     bf16: bool = False
     """Multiply in bfloat16: quicker on CUDA and on processors that have it."""
-    device: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """cpu or cuda, for the steps; cases are drawn on the CPU."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
-    workers: Count = 0
-    """Processes that draw the cases, beside this one."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/compared.safetensors")
     """Where the weights go, the comparison with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetaTrain(Common):
+class MetaTrain(Training):
     """Meta-train a rule's synthetic gradient modules for given weights.
 
     Example: grasplearn meta-train --weights out/weights.safetensors --families out/train
@@ -194,8 +188,6 @@ class MetaTrain(Common):
 
     weights: Annotated[str, arg(metavar="WEIGHTS")] = "out/weights.safetensors"
     """For which weights: a name or a file."""
-    families: Folder = Path("out/families")
-    """What to train on, as 'grasplearn render' makes it."""
     rule: Annotated[str, arg(metavar="NAME")] = "static-sgm"
     """Whose modules: static-sgm or static-sgm-one-pass."""
     tasks: Count = 300
@@ -234,9 +226,5 @@ class MetaTrain(Common):
     """Note what share of a demonstration's samples the imprint must miss to be refined."""
     check_every: Count = 25
     """Tasks between checkpoints."""
-    threads: OptionalCount = None
-    """Processor threads; torch's own choice by default."""
-    log: OptionalFolder = None
-    """Write TensorBoard logs into this folder (needs the extra 'train')."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("out/taught.safetensors")
     """Where the weights go, the modules with them."""

@@ -1,4 +1,5 @@
-"""What the training commands share: a log for TensorBoard, and the head of a weights' card."""
+"""What the training commands share: a log for TensorBoard, the head of a weights' card, and how the
+second look is trained."""
 
 from __future__ import annotations
 
@@ -6,15 +7,21 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from grasplearn.commands.common import progress
+from grasplearn.config_training import SecondLook
 from grasplearn.errors import InvalidValueError
+from grasplearn.learning.pretrained import Pretrained
+from grasplearn.learning.second_look import SecondLookSettings
 from grasplearn.results import commit, versions
 
 Log = Callable[[int, Mapping[str, float]], None]
+Settings = TypeVar("Settings", bound=SecondLookSettings)
 
 
 @contextmanager
@@ -57,6 +64,26 @@ def resumable() -> Iterator[None]:
         raise KeyboardInterrupt(
             "stopped; the same command goes on from the last checkpoint"
         ) from None
+
+
+def train_second_look(
+    options: SecondLook, kind: type[Settings], train: Callable[..., Pretrained]
+) -> Pretrained:
+    """Trains with the settings that the options of the same names give."""
+    told = vars(options)
+    settings = kind(**{f.name: told[f.name] for f in fields(kind) if f.name in told})
+    use_threads(options.threads)
+    with resumable(), progress(options.quiet) as report, logging(options.log) as log:
+        return train(
+            settings,
+            options.weights,
+            options.families,
+            options.validation,
+            options.out,
+            card_head(),
+            report,
+            log,
+        )
 
 
 def card_head() -> dict[str, Any]:

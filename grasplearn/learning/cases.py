@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.files import write_files
+from grasplearn.errors import InvalidValueError
 from grasplearn.geometry import HEIGHTMAP_SIDE, HEIGHTMAP_SPAN
+from grasplearn.learning.archives import reading_arrays, write_arrays
 from grasplearn.learning.episodes import is_right
 from grasplearn.learning.families import View
 from grasplearn.learning.questions import draw_questions
@@ -156,9 +154,7 @@ def save_case(path: Path, case: Case) -> None:
     Raises:
         InvalidValueError: it cannot be written.
     """
-    stream = io.BytesIO()
-    np.savez(stream, **{**vars(case), "tiers": np.array(case.tiers)})
-    write_files(path.parent, {path.name: stream.getvalue()})
+    write_arrays(path, {name: np.array(value) for name, value in vars(case).items()})
 
 
 def load_case(path: Path) -> Case:
@@ -167,17 +163,12 @@ def load_case(path: Path) -> Case:
     Raises:
         FileFormatError: the file is damaged or something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return Case(
-                float(data["likeness"]),
-                data["agreements"],
-                data["pixels"],
-                data["log_probability"],
-                data["right"],
-                tuple(map(str, data["tiers"])),
-            )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            f"{path} is no whole case ({error}); delete it and run the command again"
-        ) from error
+    with reading_arrays(path, "case", "run the command again") as data:
+        return Case(
+            float(data["likeness"]),
+            data["agreements"],
+            data["pixels"],
+            data["log_probability"],
+            data["right"],
+            tuple(map(str, data["tiers"])),
+        )

@@ -8,9 +8,7 @@ environment is needed to read them.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grasplearn.errors import FileFormatError
-from grasplearn.files import write_files
 from grasplearn.geometry import Heightmap
+from grasplearn.learning.archives import reading_arrays, write_arrays
 from grasplearn.pictures import read_json
 
 SETTINGS = "render.json"
@@ -110,9 +108,7 @@ def save_family(folder: Path, index: int, family: Views) -> None:
     arrays: dict[str, Any] = {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
     arrays |= {f"color{i}": color for i, color in enumerate(colors)}
     arrays |= {f"height{i}": height for i, height in enumerate(heights)}
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    write_files(folder, {family_name(index): stream.getvalue()})
+    write_arrays(folder / family_name(index), arrays)
 
 
 def load_family(path: Path, most: int | None = None) -> Views:
@@ -121,18 +117,13 @@ def load_family(path: Path, most: int | None = None) -> Views:
     Raises:
         FileFormatError: the file is damaged or something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            meta = json.loads(data["meta"].tobytes())
-            views = tuple(
-                _view(data[f"color{i}"], data[f"height{i}"], told)
-                for i, told in enumerate(meta["views"][:most])
-            )
+    with reading_arrays(path, "family of scenes", "render again") as data:
+        meta = json.loads(data["meta"].tobytes())
+        views = tuple(
+            _view(data[f"color{i}"], data[f"height{i}"], told)
+            for i, told in enumerate(meta["views"][:most])
+        )
         return Views(meta["object"], views, meta["plain"])
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, cv2.error) as error:
-        raise FileFormatError(
-            f"{path} is no whole family of scenes ({error}); delete it and render again"
-        ) from error
 
 
 def _view(color: Bytes, height: Bytes, told: dict[str, Any]) -> View:

@@ -6,8 +6,6 @@ say of the proposals without having compared them. Small, so that many can be ke
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grasplearn.errors import FileFormatError, InvalidValueError
-from grasplearn.files import write_files
+from grasplearn.errors import InvalidValueError
+from grasplearn.learning.archives import reading_arrays, write_arrays
 from grasplearn.learning.cases import NONE, answer
 from grasplearn.learning.questions import draw_questions
 from grasplearn.nets.codec import HEIGHT_UNIT, encode
@@ -137,9 +135,7 @@ def save_sighting(path: Path, sighting: Sighting) -> None:
         "heights": cv2.imencode(".jpg", np.ascontiguousarray(strip[..., 3]), HEIGHTS)[1].ravel(),
         "known": cv2.imencode(".png", np.ascontiguousarray(strip[..., 4]))[1].ravel(),
     }
-    stream = io.BytesIO()
-    np.savez(stream, **told)
-    write_files(path.parent, {path.name: stream.getvalue()})
+    write_arrays(path, told)
 
 
 def load_sighting(path: Path) -> Sighting:
@@ -148,25 +144,20 @@ def load_sighting(path: Path) -> Sighting:
     Raises:
         FileFormatError: the file is damaged or something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            colors = _decoded(data["colors"], cv2.IMREAD_COLOR)[..., ::-1]
-            others = [_decoded(data[name], cv2.IMREAD_GRAYSCALE) for name in ("heights", "known")]
-            strip = np.concatenate([colors, *(some[..., None] for some in others)], 2)
-            side = strip.shape[1]
-            pictures = strip.reshape(-1, side, side, CHANNELS).transpose(0, 3, 1, 2)
-            return Sighting(
-                np.ascontiguousarray(pictures),
-                data["spot"],
-                data["places"],
-                data["told"],
-                data["right"],
-                tuple(map(str, data["tiers"])),
-            )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, cv2.error) as error:
-        raise FileFormatError(
-            f"{path} is no whole sighting ({error}); delete it and run the command again"
-        ) from error
+    with reading_arrays(path, "sighting", "run the command again") as data:
+        colors = _decoded(data["colors"], cv2.IMREAD_COLOR)[..., ::-1]
+        others = [_decoded(data[name], cv2.IMREAD_GRAYSCALE) for name in ("heights", "known")]
+        strip = np.concatenate([colors, *(some[..., None] for some in others)], 2)
+        side = strip.shape[1]
+        pictures = strip.reshape(-1, side, side, CHANNELS).transpose(0, 3, 1, 2)
+        return Sighting(
+            np.ascontiguousarray(pictures),
+            data["spot"],
+            data["places"],
+            data["told"],
+            data["right"],
+            tuple(map(str, data["tiers"])),
+        )
 
 
 def _decoded(data: Bytes, flag: int) -> Bytes:

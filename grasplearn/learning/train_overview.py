@@ -24,8 +24,9 @@ from grasplearn.errors import InvalidValueError
 from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.families import find_families
 from grasplearn.learning.numbered import Progress, draw_files
-from grasplearn.learning.pretrain import check_device, schedule
+from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.second_look import SecondLookSettings
 from grasplearn.learning.sightings import draw_sighting, save_sighting
 from grasplearn.learning.surroundings import Sightings
 from grasplearn.nets.graspnet import GraspNet
@@ -45,21 +46,15 @@ Log = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
-class OverviewSettings:
-    """What is trained and how; with weights and families it is all that the result depends on.
+class OverviewSettings(SecondLookSettings):
+    """See ``SecondLookSettings``; a step is on ``batch`` questions, ``channels`` are the
+    ``Comparison``'s.
 
     Attributes:
-        cases: how many are drawn; questions: of each; kin: see ``draw_questions``.
-        steps: of the optimizer, each on ``batch`` questions. rate: Adam's step size after the
-            warm-up, decaying on a cosine.
-        channels: see ``Comparison``. share: so much of what it says counts after training: of
-            cases that it learned from it is surer than it should be.
+        share: so much of what it says counts after training: of cases that it learned from it is
+            surer than it should be.
         decay: of the weights, a step of the optimizer.
-        seed: of everything.
-        check_every: steps between looks at the validation families and checkpoints.
-        workers: processes that draw cases; 0 for none beside this one.
         bf16: multiply in bfloat16.
-        device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
     """
 
     cases: int = 7900
@@ -71,22 +66,12 @@ class OverviewSettings:
     channels: int = 32
     share: float = 0.8
     decay: float = 0.5
-    seed: int = 0
-    check_every: int = 500
-    workers: int = 0
     bf16: bool = False
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            free = name in ("seed", "workers", "device", "kin", "bf16")
-            if not free and not value > 0:
-                raise InvalidValueError(f"{name} must be above 0, got {value}")
+        super().__post_init__()
         if self.batch <= STRANGERS:
             raise InvalidValueError(f"batch must be above {STRANGERS}, got {self.batch}")
-        if not 0 <= self.kin <= 1:
-            raise InvalidValueError(f"kin must be within [0, 1], got {self.kin}")
-        check_device(self.device)
 
 
 def train_overview(
@@ -129,9 +114,7 @@ def train_overview(
         measuring = _Drawing(settings, pretrained.net, pretrained.verifier, others, measure=True)
         found = measuring.all(out.with_suffix(VALIDATION), 2 * len(others), progress)
         asked = Sightings.load(found, stride, settings.device)
-    told = {**asdict(settings), **drawing.told}
-    for free in ("check_every", "workers", "device"):
-        del told[free]
+    told = {**settings.decisive(), **drawing.told}
     torch.manual_seed(settings.seed)
     comparison = Comparison(settings.channels).to(settings.device)
     optimizer = torch.optim.AdamW(

@@ -30,8 +30,9 @@ from grasplearn.learning.cases import (
 from grasplearn.learning.checkpoints import resume, save_checkpoint
 from grasplearn.learning.families import find_families
 from grasplearn.learning.numbered import Progress, draw_files
-from grasplearn.learning.pretrain import check_device, schedule
+from grasplearn.learning.pretrain import schedule
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.second_look import SecondLookSettings
 from grasplearn.nets.graspnet import CHANNELS, GraspNet
 from grasplearn.nets.verifier import KINDS, SPOTS, WINDOW, Verifier
 from grasplearn.nets.weights import digest
@@ -46,19 +47,9 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class VerifierSettings:
-    """What is trained and how; with weights and families it is all that the result depends on.
-
-    Attributes:
-        cases: how many are drawn; questions: of each; kin: see ``draw_case``.
-        steps: of the optimizer, each on ``batch`` cases. rate: Adam's step size after the warm-up,
-            decaying on a cosine.
-        channels: see ``Verifier``.
-        seed: of everything.
-        check_every: steps between looks at the validation families and checkpoints.
-        workers: processes that draw cases; 0 for none beside this one.
-        device: ``cpu`` or ``cuda``, for the steps; cases are drawn on the CPU.
-    """
+class VerifierSettings(SecondLookSettings):
+    """See ``SecondLookSettings``; a step is on ``batch`` cases, ``channels`` are the
+    ``Verifier``'s."""
 
     cases: int = 4800
     questions: int = 5
@@ -67,19 +58,6 @@ class VerifierSettings:
     batch: int = 6
     rate: float = 1e-3
     channels: int = 48
-    seed: int = 0
-    check_every: int = 500
-    workers: int = 0
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            free = name in ("seed", "workers", "device", "kin")
-            if not free and not value > 0:
-                raise InvalidValueError(f"{name} must be above 0, got {value}")
-        if not 0 <= self.kin <= 1:
-            raise InvalidValueError(f"kin must be within [0, 1], got {self.kin}")
-        check_device(self.device)
 
 
 def train_verifier(
@@ -113,7 +91,7 @@ def train_verifier(
     asked = [] if validation is None else _asked(pretrained.net, find_families(validation)[0])
     earlier = pretrained.verifier
     told = {
-        **asdict(settings),
+        **settings.decisive(),
         "net": digest(pretrained.net.state_dict()),
         "begins": None if earlier is None else digest(earlier.state_dict()),
     }
@@ -126,8 +104,6 @@ def train_verifier(
     optimizer = torch.optim.AdamW(
         verifier.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=DECAY
     )
-    for free in ("check_every", "workers", "device"):
-        del told[free]
     place = out.with_suffix(CHECKPOINT)
     done = resume(place, verifier, optimizer, told, settings.device)
     began, losses = time.monotonic(), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import torch
 from family_kit import write_families
 from teaching_kit import SEEING, tiny_weights
 
+from grasplearn.config_training import SecondLook, TrainOverview, TrainVerifier
 from grasplearn.errors import FileFormatError, InvalidValueError
 from grasplearn.learning import train_overview as train_overview_module
 from grasplearn.learning.pretrained import Pretrained, load_pretrained, save_pretrained
+from grasplearn.learning.second_look import SecondLookSettings
 from grasplearn.learning.train_overview import STRANGERS, OverviewSettings, train_overview
+from grasplearn.learning.train_verifier import VerifierSettings
 from grasplearn.nets.overview import Comparison
 from grasplearn.nets.verifier import Verifier
 from grasplearn.nets.weights import digest
@@ -144,3 +148,16 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
     families = write_families(tmp_path / "families", 1)
     with pytest.raises(InvalidValueError, match="train-verifier"):
         train_overview(settings(), plain, families, None, tmp_path / "o.safetensors", {})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "set_in_code"),
+    [(TrainOverview, OverviewSettings, set()), (TrainVerifier, VerifierSettings, {"channels"})],
+)
+def test_the_command_line_offers_every_setting_with_its_default(
+    options: type[SecondLook], kind: type[SecondLookSettings], set_in_code: set[str]
+) -> None:
+    offered = {field.name: field.default for field in fields(options)}
+    for field in fields(kind):
+        if field.name not in set_in_code:
+            assert offered[field.name] == field.default, field.name
