@@ -22,7 +22,7 @@ def results_section(summary: Mapping[str, Any]) -> str:
     """
     settings = summary["settings"]
     if "benchmark" not in settings:
-        raise InvalidValueError("this summary is no benchmark's; run 'grasplearn benchmark v1'")
+        raise InvalidValueError("this summary is no benchmark's; run 'grasplearn benchmark v2'")
     records = [r for r in summary["rows"] if r["metric"] == "success"]
     tiers = ordered_tiers(records)
     cells = {(r["method"], r["tier"]): r for r in records}

@@ -1,4 +1,4 @@
-"""The demos run, and what the README shows is true."""
+"""The demos run, and what the README and the documents show is true."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,25 +33,32 @@ def test_readme_python_runs() -> None:
         exec(compile(block, "README.md", "exec"), {})
 
 
-def readme_commands() -> list[str]:
-    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("grasplearn ")]
+def shown_commands() -> list[str]:
+    """The command lines in all documents, a continued one as one."""
+    texts = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
+    blocks = [block for text in texts for block in re.findall(r"```\n(.*?)```", text, re.DOTALL)]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return sorted({line for line in lines if line.startswith("grasplearn ")})
 
 
-@pytest.mark.parametrize("command", readme_commands())
-def test_readme_commands_are_understood(command: str) -> None:
-    """Every flag exists; the jobs themselves have tests of their own."""
-    words = shlex.split(command)
+@cache
+def help_of(command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "grasplearn", words[1], "--help"],
+        [sys.executable, "-m", "grasplearn", command, "--help"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for flag in (word for word in words if word.startswith("--")):
-        assert flag in done.stdout, f"{flag} is no flag of grasplearn {words[1]}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_shown_commands_are_understood(command: str) -> None:
+    """Every flag exists; the jobs themselves have tests of their own."""
+    words = shlex.split(command, comments=True)
+    for flag in (word.split("=")[0] for word in words if word.startswith("--")):
+        assert flag in help_of(words[1]), f"{flag} is no flag of grasplearn {words[1]}"
 
 
 def test_make_targets_of_the_readme_exist() -> None:
