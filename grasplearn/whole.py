@@ -103,6 +103,12 @@ def island_at(picture: Picture, spot: Pixel) -> NDArray[np.bool_] | None:
     return inside if number and inside.sum() >= MIN_PIXELS else None
 
 
+def island_numbers(picture: Picture, spots: Sequence[Pixel]) -> list[int]:
+    """Returns of every spot (u, v) the number of the island that it is on; 0 for none."""
+    numbers = islands(picture)
+    return [_nearest(numbers, spot) for spot in spots]
+
+
 def _nearest(numbers: NDArray[np.int64], spot: Pixel) -> int:
     u, v = round(spot[0]), round(spot[1])
     top, left = max(v - NEAR, 0), max(u - NEAR, 0)

@@ -122,14 +122,60 @@ def test_what_lies_over_it_and_what_is_not_seen_tell_less_than_what_is_another()
 def test_worse_than_worst_tells_nothing_and_the_unlikely_are_not_looked_at() -> None:
     thing = Footprint.of(SHOWN, SPOT)
     assert thing is not None
-    places = [(*SPOT, 0.0), (60.0, 70.0, 0.0), (*SPOT, 0.0)]
+    places = [(*SPOT, 0.0), (80.0, 80.0, 0.0), (*SPOT, 0.0)]
     logits = np.array([0.0, -1.0, -footprint.FAINTEST - 1])
     least = footprint.WEIGHT * footprint.WORST
     on_it, bare, unlikely = thing.scores(SHOWN, places, logits)
-    assert on_it > -0.5 and unlikely == least and least <= bare < least / 2
+    assert on_it > -0.5 and bare == pytest.approx(least)
+    assert unlikely == pytest.approx(on_it - footprint.WITHIN * footprint.MOST_WORSE)
     other = table()
     other[:3], other[3] = np.array(BLUE)[:, None, None], -0.6
-    assert (thing.scores(other, places, logits) == least).all()
+    alike = thing.scores(other, [(*SPOT, 0.0)], np.zeros(1))
+    assert alike[0] == least, "however much worse"
+
+
+def test_of_places_on_one_thing_the_best_fit_counts_more_than_between_things() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    seen = pan(30, 60, 0.0)
+    second = pan(70, 25, 2.0)
+    seen = np.where(second[3] > 0, second, seen)
+    # On the one thing the right place and one elsewhere on its rim, on the other a wrong one.
+    places = [rim(30, 60, 0.0), rim(30, 60, 1.0), rim(70, 25, 0.5)]
+    right, around, elsewhere = thing.fits(seen, places)
+    assert right > max(around, elsewhere)
+    told = thing.scores(seen, places, np.zeros(3))
+    assert told[0] - told[1] > footprint.WITHIN * (right - around)
+    assert told[0] - told[2] == pytest.approx(footprint.WEIGHT * (right - elsewhere))
+
+
+def test_where_only_the_turn_is_in_question_the_handle_tells_it() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    assert thing.shares.sum() == pytest.approx(1, abs=1e-5) == thing.telling.sum()
+    u, _ = thing.offsets + thing.middle
+    handle = (u + SPOT[0] > 54) & (np.arange(len(u)) < thing.things)
+    assert 0 < thing.shares[handle].sum() < 0.2 < 0.4 < thing.telling[handle].sum()
+
+
+def test_of_a_disc_that_tells_no_turn_from_another_all_points_count_alike() -> None:
+    disc = table()
+    disc[3] = 0.6
+    disc[:3] = np.array(RED, np.float32)[:, None, None]
+    thing = Footprint.of(disc, (48.0, 48.0))
+    assert thing is not None and thing.things == len(thing.looks)
+    assert np.isfinite(thing.telling).all() and thing.telling.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_rim_that_a_sensor_has_moved_by_a_pixel_or_two_fits_as_well() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    rng = np.random.default_rng(0)
+    rough = SHOWN.copy()
+    for row in range(SIDE):
+        rough[:, row] = np.roll(SHOWN[:, row], int(rng.integers(-2, 3)), axis=1)
+    right, wrong = thing.fits(rough, [(*SPOT, 0.0), rim(40, 50, 1.2)])
+    assert right > -0.15 and wrong < right - 0.15
 
 
 def test_a_thing_at_the_edge_of_the_picture_is_asked_about_like_any() -> None:
