@@ -63,7 +63,7 @@ narrow: $(READY)
 golden: $(READY)
 	$(BIN)/python benchmarks/golden.py --record
 
-# Writes a benchmark's results into the README: make table SUMMARY=out/benchmark/v1/summary.json
+# Writes a benchmark's results into docs/RESULTS.md: make table SUMMARY=out/benchmark/v2/summary.json
 SUMMARY ?= docs/benchmark/summary.json
 table: $(READY)
 	$(BIN)/python benchmarks/table.py $(SUMMARY)

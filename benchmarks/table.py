@@ -1,4 +1,4 @@
-"""Writes a benchmark's summary into the README's table, and keeps it for the test of both.
+"""Writes a benchmark's summary into the table of docs/RESULTS.md, and keeps it for its test.
 
     python benchmarks/table.py [out/benchmark/v2/summary.json]
 
@@ -14,15 +14,15 @@ import tyro
 
 from grasplearn.show.markdown import with_results
 
-ROOT = Path(__file__).parents[1]
-README, KEPT = ROOT / "README.md", ROOT / "docs" / "benchmark" / "summary.json"
+DOCS = Path(__file__).parents[1] / "docs"
+RESULTS, KEPT = DOCS / "RESULTS.md", DOCS / "benchmark" / "summary.json"
 
 
 def main(summary: tyro.conf.Positional[Path] = KEPT) -> None:
     found = json.loads(summary.read_text(encoding="utf-8"))
-    README.write_text(with_results(README.read_text(encoding="utf-8"), found), encoding="utf-8")
+    RESULTS.write_text(with_results(RESULTS.read_text(encoding="utf-8"), found), encoding="utf-8")
     KEPT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(f"{README.name}: {found['settings']['benchmark']}, commit {found['commit']}")
+    print(f"{RESULTS.name}: {found['settings']['benchmark']}, commit {found['commit']}")
 
 
 if __name__ == "__main__":

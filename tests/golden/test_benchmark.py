@@ -110,12 +110,12 @@ def test_an_outsider_s_method_of_twenty_lines_has_its_row(run: Path) -> None:
     assert "def same_colour" + source.rstrip() in (ROOT / "docs" / "BENCHMARK.md").read_text()
 
 
-# -- the README's table ------------------------------------------------------------------------
+# -- the documents' table ----------------------------------------------------------------------
 
 
-def test_the_readme_shows_the_kept_summary() -> None:
-    readme, kept = table.README.read_text(), json.loads(table.KEPT.read_text())
-    assert with_results(readme, kept) == readme, "run: make table"
+def test_the_results_show_the_kept_summary() -> None:
+    results, kept = table.RESULTS.read_text(), json.loads(table.KEPT.read_text())
+    assert with_results(results, kept) == results, "run: make table"
     hashes = {read_benchmark("v2", quick).hash for quick in (False, True)}
     assert kept["settings"]["benchmark_hash"] in hashes
 
