@@ -24,7 +24,9 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main() -> None:
-    """The console script: exits with 0 (done), 2 (bad input) or 130 (Ctrl-C)."""
+    """The console script: exits with 0 (done), 2 (bad input) or 130 (Ctrl-C or SIGTERM)."""
+    # What ends a service, a container or a batch job leaves no worker behind and tears no file.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -39,8 +41,9 @@ def run(arguments: list[str]) -> int:
         importlib.import_module(f"grasplearn.commands.{name.replace('-', '_')}").run(options)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        # A second, impatient Ctrl-C must not tear what is being said and tidied now.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A second, impatient signal must not tear what is being said and tidied now.
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, signal.SIG_IGN)
         return _say(str(interrupt) or "stopped", INTERRUPTED)
     except SystemExit:
         return 0  # the help was printed, or rich found that nobody reads any more

@@ -340,9 +340,11 @@ def test_of_two_runs_in_one_folder_the_second_is_refused(cli: Cli, run_folder: P
     assert contents(run_folder) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_the_rows_and_resume_goes_on(
-    finished: Path, tmp_path: Path, workers: int
+@pytest.mark.parametrize(
+    ("workers", "end"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_what_is_stopped_keeps_its_rows_and_resume_goes_on(
+    finished: Path, tmp_path: Path, workers: int, end: signal.Signals
 ) -> None:
     out = tmp_path / "run"
     path = out / RESULTS
@@ -350,7 +352,8 @@ def test_ctrl_c_keeps_the_rows_and_resume_goes_on(
     shutil.copytree(finished / "lessons", out / "lessons")
     flags = [*SETTINGS, "--workers", workers, "--out", out]
     # One process is stopped after its first rows, two as soon as they are at work. They get a
-    # session of their own, so that the whole group gets the signal, as from a terminal.
+    # session of their own, so that the whole group gets Ctrl-C, as from a terminal; SIGTERM is
+    # for the first process alone.
     with subprocess.Popen(
         command("evaluate", *flags), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -358,7 +361,8 @@ def test_ctrl_c_keeps_the_rows_and_resume_goes_on(
         while not (path.exists() and path.stat().st_size >= (workers == 1)):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
+        (os.killpg if end == signal.SIGINT else os.kill)(process.pid, end)
+        # Their ends of the pipe close with the workers, too.
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     kept = rows(out)
