@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from grasplearn.sim.object_folder import write_object
+from grasplearn.types import SPLITS
 from sim_assets.generator.assemble import convex_solids, mass_properties, visual_parts
 from sim_assets.generator.catalogue import (
     CATEGORIES,
@@ -18,6 +19,7 @@ from sim_assets.generator.catalogue import (
     further_members,
     invented_members,
     members,
+    stretched_members,
     write_manifest,
 )
 from sim_assets.generator.tables import write_tables
@@ -62,13 +64,20 @@ def main() -> None:
         "--invented", type=int, nargs=2, default=(0, 0), metavar=("N", "M"),
         help="instead of the catalogue: N categories that nobody has a word for, of M members",
     )  # fmt: skip
+    parser.add_argument(
+        "--stretched", choices=SPLITS, metavar="SPLIT",
+        help="instead of the catalogue: one object of each category of a split, and the same "
+        "stretched and in other colours, to evaluate --objects with",
+    )  # fmt: skip
     options = parser.parse_args()
-    for_training = further_members(options.further) + invented_members(*options.invented)
-    if for_training and options.out == here:
-        parser.error("--further and --invented need an --out of their own, outside the catalogue")
+    others = further_members(options.further) + invented_members(*options.invented)
+    if options.stretched:
+        others += stretched_members(options.stretched)
+    if others and options.out == here:
+        parser.error("objects beside the catalogue's need an --out of their own")
 
     objects = options.out / "objects"
-    all_of_them = for_training or members()
+    all_of_them = others or members()
     wanted = [m for m in all_of_them if options.only in (None, m.category)]
     for member in wanted:
         print(member.object_id, flush=True)
@@ -78,7 +87,7 @@ def main() -> None:
         for folder in sorted(objects.iterdir()):
             if folder.name not in known:
                 shutil.rmtree(folder)
-        if not for_training:
+        if not others:
             write_tables(options.out / "tables")
     write_manifest(options.out, all_of_them)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import tomli_w
 from sim_assets.generator import food, hand_tools, kitchen, things, toys, vessels, workshop
 from sim_assets.generator.inventions import NAME, invented
 from sim_assets.generator.solid import Solid
+from sim_assets.generator.stretched import stretched
 
 VERSION = 1
 LICENCE = "MIT"
@@ -27,7 +28,8 @@ CATEGORIES: dict[str, Callable[[np.random.Generator], Solid]] = {
 # Whole categories that training never sees; all others have members in every split.
 VALIDATION_ONLY = ("padlock", "rolling_pin", "toothbrush")
 TEST_ONLY = ("funnel", "key", "pliers", "scissors", "spray_bottle", "trowel", "whisk")
-FURTHER = 100
+# Numbers of what does not ship, from these on.
+FURTHER, STRETCHED = 100, 200
 SEEN_SPLITS = ("train",) * 4 + ("validation",) * 2 + ("test",) * 2
 
 
@@ -45,8 +47,10 @@ class Member:
 
     def build(self) -> Solid:
         """Its own random numbers: a new category or member never changes another."""
-        seed = [zlib.crc32(self.category.encode()), self.number]
-        return _builder(self.category)(np.random.default_rng(seed))
+        rng = np.random.default_rng([zlib.crc32(self.category.encode()), self.number])
+        if self.number >= STRETCHED:
+            return stretched(replace(self, number=self.number - STRETCHED).build(), rng)
+        return _builder(self.category)(rng)
 
 
 def members() -> list[Member]:
@@ -78,6 +82,16 @@ def invented_members(categories: int, count: int) -> list[Member]:
         for category in range(categories)
         for number in range(count)
     ]
+
+
+def stretched_members(split: str) -> list[Member]:
+    """The first of every category of a split, each with itself stretched and in other colours.
+
+    To evaluate with: kin that are nearer to each other than two members of a category are.
+    """
+    first = {m.category: m for m in reversed(members()) if m.split == split}
+    pairs = ((m, replace(m, number=STRETCHED + m.number)) for m in first.values())
+    return sorted((m for pair in pairs for m in pair), key=lambda m: m.object_id)
 
 
 def _builder(category: str) -> Callable[[np.random.Generator], Solid]:

@@ -13,6 +13,7 @@ from grasplearn.sim.object_folder import read_object
 from sim_assets.generator.assemble import convex_solids, mass_properties, visual_parts
 from sim_assets.generator.catalogue import (
     CATEGORIES,
+    STRETCHED,
     TEST_ONLY,
     VALIDATION_ONLY,
     Member,
@@ -20,6 +21,7 @@ from sim_assets.generator.catalogue import (
     further_members,
     invented_members,
     members,
+    stretched_members,
 )
 from sim_assets.generator.primitives import (
     box,
@@ -36,6 +38,7 @@ from sim_assets.generator.primitives import (
     sweep_convex,
 )
 from sim_assets.generator.solid import Solid
+from sim_assets.generator.stretched import LEAST, MOST
 from sim_assets.generator.tables import TABLES
 
 ROOT = Path(sim_assets.__file__).parent
@@ -156,6 +159,31 @@ def test_invented_kin_have_the_same_parts_and_other_sizes() -> None:
     assert len(other.pieces) != len(first.pieces) or len(other.pieces[0].mesh.faces) != len(
         first.pieces[0].mesh.faces
     )
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_stretched_kin_are_the_same_thing_in_other_sizes_and_colours(split: str) -> None:
+    made = stretched_members(split)
+    assert {member.split for member in made} == {split} and len(made) == 2 * len(
+        {m.category for m in members() if m.split == split}
+    )
+    for first, other in zip(made[::2], made[1::2], strict=True):
+        assert first in members() and other.category == first.category
+        factors = []
+        for a, b in zip(first.build().pieces, other.build().pieces, strict=True):
+            assert (a.part, a.density) == (b.part, b.density)
+            assert a.paint.color != b.paint.color
+            factors.append(b.mesh.bounds / np.where(a.mesh.bounds, a.mesh.bounds, np.nan))
+        low, high = np.nanmin(factors, (0, 1)), np.nanmax(factors, (0, 1))
+        assert np.allclose(low, high) and (low >= LEAST).all() and (high <= MOST).all()
+        assert np.ptp(low) > 0.01
+
+
+@pytest.mark.parametrize("category", ["bottle", "hammer", "mug", "toothbrush", "whisk"])
+def test_stretched_things_are_sound(category: str) -> None:
+    made = Member(category, STRETCHED + 5, "test").build()
+    test_pieces_are_closed(made)
+    test_what_collides_covers_what_is_seen(made)
 
 
 def test_what_is_made_for_training_never_joins_the_catalogue() -> None:
