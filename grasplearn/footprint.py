@@ -48,9 +48,10 @@ SHARE = np.float32(0.7)
 MOVES = ((2.0, 0.087), (2.0, 0.087), (1.0, 0.033), (1.0, 0.033))
 # How much the best fit on a thing counts in a logit, and how bad it may be: most kin fit no better,
 # and are left to the verifier.
-WEIGHT, WORST = 5.0, -1.0
-# How much it counts by how much another place on the same thing fits worse, and the most that is.
-WITHIN, MOST_WORSE = 8.0, 1.5
+WEIGHT, WORST = 5.0, -0.8
+# How much it counts by how much another place on the same thing fits worse, and the most that is:
+# the less, the worse the best one is, and nothing where it is worse than WORST by FADE.
+WITHIN, MOST_WORSE, FADE = 8.0, 1.5, 0.2
 # There those points count that tell the thing from itself, turned in TURNS ways by APART rad or
 # more: the more, the easier it is confused with itself so turned (SURENESS: of a fit, as a logit).
 # EVEN of the mean, and of LEAST_TOLD at least, is every point's.
@@ -119,10 +120,11 @@ class Footprint:
         unlike = self._laid(picture, [places[int(i)] for i in worth])
         things = np.array(island_numbers(picture, [place[:2] for place in places]))
         best = _best(things, worth, -_mean(unlike, self.shares))
+        trust = np.clip(1 + (best - WORST) / FADE, 0, 1)
         turned = -_mean(unlike, self.telling)
         worse = np.full(len(places), -MOST_WORSE)
         worse[worth] = np.maximum(turned - _best(things, worth, turned)[worth], -MOST_WORSE)
-        return np.asarray(WEIGHT * np.maximum(best, WORST) + WITHIN * worse)
+        return np.asarray(WEIGHT * np.maximum(best, WORST) + WITHIN * trust * worse)
 
     def fits(self, picture: Picture, places: Sequence[Place]) -> NDArray[np.float64]:
         """Returns (K,), how well the thing fits near places at best: minus the mean over points of
@@ -210,7 +212,7 @@ def _over(maps: Floats, extreme: np.ufunc) -> Floats:
 def _best(things: NDArray[np.int64], worth: NDArray[np.intp], fits: Floats) -> Floats:
     """Returns (K,), the best of the fits of places that are worth it, on the thing of each; where
     none is, less than any."""
-    found: Floats = np.full(len(things), np.finfo(np.float64).min)
+    found: Floats = np.full(len(things), -np.inf)
     np.maximum.at(found, worth, fits)
     return np.array([found[things == thing].max() for thing in things])
 

@@ -149,6 +149,27 @@ def test_of_places_on_one_thing_the_best_fit_counts_more_than_between_things() -
     assert told[0] - told[2] == pytest.approx(footprint.WEIGHT * (right - elsewhere))
 
 
+def test_of_places_on_a_thing_that_fits_badly_none_is_preferred() -> None:
+    thing = Footprint.of(SHOWN, SPOT)
+    assert thing is not None
+    places = [rim(40, 50, 0.0), rim(40, 50, 1.2)]
+
+    def preference(strange: float) -> tuple[float, float]:
+        """How well a thing that is so much bluer and lower fits, and how far one place is ahead."""
+        seen = SHOWN.copy()
+        on_it = seen[3] > 0
+        for channel, other in enumerate((*BLUE, 0.2)):
+            seen[channel, on_it] += strange * (other - seen[channel, on_it])
+        first, second = thing.scores(seen, places, np.zeros(2))
+        return thing.fits(seen, places).max(), abs(first - second)
+
+    ahead = dict(preference(strange) for strange in np.linspace(0, 1, 21))
+    bad = [much for fit, much in ahead.items() if fit < footprint.WORST - footprint.FADE]
+    good = [much for fit, much in ahead.items() if fit > footprint.WORST]
+    assert bad and max(bad) == 0
+    assert good and min(good) > 0.5
+
+
 def test_where_only_the_turn_is_in_question_the_handle_tells_it() -> None:
     thing = Footprint.of(SHOWN, SPOT)
     assert thing is not None
