@@ -54,10 +54,9 @@ def cosines(
     return np.array([report.cosines[step] for step in range(teaching.steps)])
 
 
-def plot(found: dict[str, NDArray[np.float64]], path: Path) -> None:
+def plot(axes: NDArray[Any], found: dict[str, NDArray[np.float64]]) -> None:
     """``found``: (objects, steps, blocks + 1) by rule."""
-    drawn, axes = figure(len(found))
-    for axis, (name, values) in zip(np.atleast_1d(axes), found.items(), strict=True):
+    for axis, (name, values) in zip(axes, found.items(), strict=True):
         blocks = values.shape[2] - 1
         for block in range(blocks - 1):
             shade = str(0.8 * (1 - block / max(blocks - 2, 1)))
@@ -66,8 +65,6 @@ def plot(found: dict[str, NDArray[np.float64]], path: Path) -> None:
         axis.set(title=name, xlabel="step of teaching", ylabel="cosine with backprop's gradient")
         axis.set_ylim(-0.2, 1.2)
         axis.legend(fontsize=7, ncols=4, loc="upper center")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=110)
 
 
 def main(
@@ -84,6 +81,7 @@ def main(
     names = [model.object_id for model in select_objects(world.catalogue, settings)]
     pretrained = load_pretrained(weights)
     found: dict[str, list[NDArray[np.float64]]] = {rule: [] for rule in rules.split(",")}
+    drawn, axes = figure(len(found)) if plot_file else (None, None)
     with one_thread(list(found)):
         for name in names:
             try:
@@ -107,7 +105,9 @@ def main(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps({"split": split, "seed": seed, "rows": rows}, indent=1))
     if plot_file:
-        plot({rule: np.array(values) for rule, values in found.items()}, plot_file)
+        plot(axes, {rule: np.array(values) for rule, values in found.items()})
+        plot_file.parent.mkdir(parents=True, exist_ok=True)
+        drawn.savefig(plot_file, dpi=110)
 
 
 if __name__ == "__main__":

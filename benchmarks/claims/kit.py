@@ -7,6 +7,7 @@ with the package, so that nothing is downloaded: ``pip install 'grasplearn[claim
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,11 @@ def told(differences: Sequence[float]) -> str:
 
 
 def figure(columns: int) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
+    """Returns an empty drawing and its axes; to be made before the work that fills it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        sys.exit(f"{error}; pip install 'grasplearn[claims]'")
     made = Figure(figsize=(5 * columns, 4), layout="constrained")
     return made, made.subplots(1, columns, squeeze=False)[0]
 
