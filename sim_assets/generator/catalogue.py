@@ -87,7 +87,7 @@ def invented_members(categories: int, count: int) -> list[Member]:
 def stretched_members(split: str) -> list[Member]:
     """The first of every category of a split, each with itself stretched and in other colours.
 
-    To evaluate with: kin that are nearer to each other than two members of a category are.
+    To evaluate with: kin of which it is known by how much, and in what alone, they differ.
     """
     first = {m.category: m for m in reversed(members()) if m.split == split}
     pairs = ((m, replace(m, number=STRETCHED + m.number)) for m in first.values())

@@ -1,4 +1,4 @@
-"""The same thing once more, stretched along its axes and in other colours: the nearest of kin."""
+"""The same thing once more, stretched along its axes and in other colours: kin by construction."""
 
 from __future__ import annotations
 
