@@ -109,7 +109,6 @@ class Eye:
         self._with_arm = with_arm
         self._arm: int | None = None
         self._bodies: list[Body] = []
-        self._scratch = tempfile.TemporaryDirectory(prefix="grasplearn-eye-")
 
     def show(self, scene: SceneSpec) -> None:
         """Replaces whatever was shown by ``scene``."""
@@ -141,8 +140,7 @@ class Eye:
                 model = self._catalogue.get(placed.object_id)
                 body = load_body(client, model, placed, visual=True)
                 if placed.hue_shift:
-                    turned = self._shifted(model, placed.hue_shift)
-                    texture = client.loadTexture(str(turned))
+                    texture = self._shifted(model, placed.hue_shift)
                     client.changeVisualShape(body.id, -1, textureUniqueId=texture)
                 self._bodies.append(body)
 
@@ -197,12 +195,17 @@ class Eye:
             rgb, depth = SENSOR.sense(rgb, depth, np.random.default_rng(scene.sensor_seed))
         return Observation(rgb, depth, scene.camera)
 
-    def _shifted(self, model: ObjectModel, angle: float) -> Path:
-        path = Path(self._scratch.name) / f"{model.object_id}-{angle:.6f}.png"
-        if not path.exists():
-            turned = np.clip(model.texture() @ hue_rotation(angle).T, 0, 255).astype(np.uint8)
-            cv2.imwrite(str(path), cv2.cvtColor(turned, cv2.COLOR_RGB2BGR))
-        return path
+    def _shifted(self, model: ObjectModel, angle: float) -> int:
+        """Loads an object's texture with its hues turned."""
+        turned = np.clip(model.texture() @ hue_rotation(angle).T, 0, 255).astype(np.uint8)
+        # pybullet reads textures from files alone. The folder goes at once: one that lived as long
+        # as this does would be left behind by every worker that is killed.
+        with tempfile.TemporaryDirectory(prefix="grasplearn-") as folder:
+            path = Path(folder) / f"{model.object_id}-{angle:.6f}.png"
+            png = cv2.imencode(".png", cv2.cvtColor(turned, cv2.COLOR_RGB2BGR))[1]
+            path.write_bytes(png.tobytes())
+            texture: int = self._client.loadTexture(str(path))
+        return texture
 
     def set_up_window(self, camera: Camera, target: Sequence[float]) -> None:
         """Has an eye with a window look from where ``camera`` stands at ``target``, panels away."""
@@ -231,4 +234,3 @@ class Eye:
 
     def close(self) -> None:
         self._client.close()
-        self._scratch.cleanup()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,6 +266,23 @@ def test_a_twin_of_another_hue_differs_in_colour_alone(eye: Eye, catalogue: Cata
     inside = labels_a == 0
     change = np.abs(rgb_a.astype(int) - rgb_b)[inside].max(axis=1)
     assert np.median(change) > 30
+
+
+def test_an_open_eye_has_nothing_on_the_disk_that_its_end_would_leave(
+    eye: Eye, catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Path.write_bytes
+
+    def noted(path: Path, data: bytes) -> int:
+        written.append(path.parent.parent.name)
+        return write(path, data)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "write_bytes", noted)
+    eye.show_objects([PlacedObject("cup_00", (0.5, 0.0, 0.05), (0, 0, 0, 1), hue_shift=2.0)])
+    assert written == [tmp_path.name], "the turned texture goes through a file"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_twin_of_another_size_is_that_much_larger(eye: Eye, catalogue: Catalogue) -> None:
