@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -234,9 +236,20 @@ class _Episodes(Dataset[Drawn]):
 
 def deaf_to_interrupts(worker: int) -> None:
     """Prepares a process that draws for another one."""
-    # Ctrl-C is for the process that trains, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals are for the process that trains, which ends its workers; a group gets them together,
+    # and a worker that died of one would be mourned with a traceback.
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, signal.SIG_IGN)
+    sys.excepthook = _unless_hung_up
     torch.set_num_threads(1)
+
+
+def _unless_hung_up(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Has a process that draws die of everything but its reader's going amid what it hands over."""
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _trained(net: GraspNet) -> list[Tensor]:

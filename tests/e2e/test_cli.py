@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import trimesh
+from cli_kit import command
 
 from grasplearn.cli import main
 from grasplearn.config import COMMANDS
@@ -67,15 +68,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_folder(finished: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished, tmp_path / "run")
-
-
-def command(*arguments: object) -> list[str]:
-    # A shell starts what runs in its background with Ctrl-C switched off; a terminal does not.
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from grasplearn.cli import main; main()"
-    )
-    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
 def rows(out: Path) -> list[dict[str, object]]:

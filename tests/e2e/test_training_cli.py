@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from cli_kit import command
 from family_kit import write_families
 
 from grasplearn.cli import run
@@ -114,28 +118,43 @@ def test_bad_input_is_one_sentence(
     assert not (tmp_path / "w.safetensors").exists()
 
 
-def test_ctrl_c_in_training_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "end"), [(0, signal.SIGINT), (1, signal.SIGINT), (1, signal.SIGTERM)]
+)
+def test_training_that_is_stopped_says_how_to_go_on(
+    tmp_path: Path, workers: int, end: signal.Signals
+) -> None:
     families = write_families(tmp_path / "families", 2)
-    program = f"""
-import os, signal, sys, threading, time
-from pathlib import Path
-from grasplearn.cli import run
-signal.signal(signal.SIGINT, signal.default_int_handler)
-def interrupt():
-    while not list(Path({str(tmp_path)!r}).glob("*.checkpoint.json")):
-        time.sleep(0.1)
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
-sys.exit(run(sys.argv[1:]))
-"""
-    command = ["pretrain", "--families", str(families), "--out", str(tmp_path / "w.safetensors")]
+    chosen = ["--families", families, "--out", tmp_path / "w.safetensors", "--workers", workers]
     small = [*QUICK[2:], "--steps", "100000", "--check-every", "5", "--quiet"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *command, *small],
-        capture_output=True,
+    # The workers get the signal, too, as from a terminal, a container or a batch system.
+    with subprocess.Popen(
+        command("pretrain", *chosen, *small),
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=100,
-    )
-    assert done.returncode == 130 and "goes on" in done.stderr
-    assert "Traceback" not in done.stderr
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 90
+        while not list(tmp_path.glob("*.checkpoint.json")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, end)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on" in said
+    assert said.count("\n") == 1 and "Traceback" not in said
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_worker_mourns_everything_but_a_reader_that_is_gone() -> None:
+    code = (
+        "import sys; from grasplearn.learning.pretrain import deaf_to_interrupts\n"
+        "deaf_to_interrupts(0)\n"
+        "try: raise {}('what happened')\n"
+        "except Exception: sys.excepthook(*sys.exc_info())"
+    )
+    for kind, told in (("ConnectionResetError", False), ("ValueError", True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(kind)], capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        assert ("what happened" in done.stderr) == told == bool(done.stderr)
