@@ -160,11 +160,8 @@ def timing(options: argparse.Namespace) -> None:
                 print(f"depth x{depth}: onnxruntime {kind} is ready", file=sys.stderr, flush=True)
             rounds: dict[str, list[float]] = {name: [] for name in steps}
             for number in range(options.rounds):
-                for name, step in steps.items():
-                    # Untimed: the threads of the one before spin on for a while, and its arrays
-                    # fill the caches. Whatever followed onnxruntime looked slower than it is.
-                    step()
-                    rounds[name].append(interleaved({name: step}, 1)[name])
+                for name, taken in interleaved(steps, 1).items():
+                    rounds[name].append(taken)
                 told = {name: round(taken[-1], 3) for name, taken in rounds.items()}
                 print(f"round {number + 1}: {json.dumps(told)}", file=sys.stderr, flush=True)
             seconds = {name: float(np.median(taken)) for name, taken in rounds.items()}

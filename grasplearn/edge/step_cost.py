@@ -111,10 +111,15 @@ def parts_of(net: Chain, rule: LearningRule) -> dict[str, list[Tensor]]:
 
 
 def interleaved(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Returns every step's median of seconds."""
+    """Returns every step's median of seconds, each timed right after itself.
+
+    What ran before still has threads spinning and the caches full of its arrays: whatever followed
+    onnxruntime looked up to half slower than it is.
+    """
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            step()
             start = time.perf_counter()
             step()
             taken[name].append(time.perf_counter() - start)

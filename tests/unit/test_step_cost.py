@@ -63,7 +63,7 @@ def test_rules_are_timed_in_turn() -> None:
     order = []
     steps = {name: (lambda name=name: order.append(name)) for name in "ab"}
     interleaved(steps, 3)
-    assert order == list("ababab")
+    assert order == list("aabbaabbaabb"), "each once untimed, right before it is timed"
     assert interleaved({"slow": lambda: time.sleep(0.02)}, 3)["slow"] >= 0.02
 
 
