@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,20 +40,26 @@ def run(options: Bench) -> None:
     success = None if options.success is None else _success(options.success)
     rows: list[Cost] = []
     with progress(options.quiet) as report, threads(options.threads):
-        for number, size in enumerate(sizes):
-            report("depths", number, len(sizes))
+        # Backprop at last, where it was not asked for.
+        measured = list(dict.fromkeys((*asked, REFERENCE)))
+        total = len(sizes) * len(measured) * (options.rounds + 1)
+        ticks = itertools.count(1)
+
+        def tick() -> None:
+            report("steps", next(ticks), total)
+
+        report("steps", 0, total)
+        for size in sizes:
             base = pretrained.deeper(size.depth)
-            # Backprop at last, where it was not asked for.
-            rules = {name: base.rule(name) for name in dict.fromkeys((*asked, REFERENCE))}
+            rules = {name: base.rule(name) for name in measured}
             batch = batch_of(base.net.spec, size, options.seed)
 
             def grown(name: str, size: Size = size) -> int:
                 return resident_growth(name, options.weights, size, options.seed)
 
             resident = None if options.no_resident else grown
-            made = costs(base.net, rules, batch, size, options.rounds, options.seed, resident)
+            made = costs(base.net, rules, batch, size, options.rounds, options.seed, resident, tick)
             rows += [row for row in made if row.rule in asked]
-        report("depths", len(sizes), len(sizes))
     _print(rows)
     write_figures(options.json, {"rows": [asdict(row) for row in rows]})
     if options.plot is not None:

@@ -110,8 +110,10 @@ def parts_of(net: Chain, rule: LearningRule) -> dict[str, list[Tensor]]:
     return parts
 
 
-def interleaved(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Returns every step's median of seconds, each timed right after itself.
+def interleaved(
+    steps: Mapping[str, Callable[[], None]], rounds: int, tick: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Returns every step's median of seconds, each timed right after itself; ticks at each.
 
     What ran before still has threads spinning and the caches full of its arrays: whatever followed
     onnxruntime looked up to half slower than it is.
@@ -123,6 +125,7 @@ def interleaved(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[st
             start = time.perf_counter()
             step()
             taken[name].append(time.perf_counter() - start)
+            tick()
     return {name: float(np.median(seconds)) for name, seconds in taken.items()}
 
 
@@ -185,22 +188,19 @@ def costs(
     rounds: int,
     seed: int,
     resident: Callable[[str], int] | None = None,
-    progress: Callable[[str], None] = lambda name: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Cost]:
     """Measures rules, of which REFERENCE must be one, in one run.
 
     Args:
         resident: tells a rule's growth of a fresh process; None leaves it out.
+        tick: called for every rule at each round, and once more when it has been measured.
     """
-    steps = {}
-    for name, rule in rules.items():
-        progress(name)
-        steps[name] = stepper(net, rule, batch, seed)
-    seconds = interleaved(steps, rounds)
+    steps = {name: stepper(net, rule, batch, seed) for name, rule in rules.items()}
+    seconds = interleaved(steps, rounds, tick)
     inference = peak_memory(net.predict, batch.pictures)
     rows = []
     for name, step in steps.items():
-        progress(name)
         rows.append(
             Cost(
                 name,
@@ -214,6 +214,7 @@ def costs(
                 multiplies=multiplies(step),
             )
         )
+        tick()
     return rows
 
 

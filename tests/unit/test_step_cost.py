@@ -14,6 +14,7 @@ from grasplearn.edge.step_cost import (
     Size,
     analytic_bytes,
     batch_of,
+    costs,
     interleaved,
     multiplies,
     resident_growth,
@@ -62,9 +63,18 @@ def test_activations_on_paper() -> None:
 def test_rules_are_timed_in_turn() -> None:
     order = []
     steps = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    interleaved(steps, 3)
-    assert order == list("aabbaabbaabb"), "each once untimed, right before it is timed"
+    interleaved(steps, 3, lambda: order.append("."))
+    assert "".join(order) == "aa.bb." * 3, "each once untimed, right before it is timed"
     assert interleaved({"slow": lambda: time.sleep(0.02)}, 3)["slow"] >= 0.02
+
+
+def test_a_tick_comes_for_every_round_of_a_rule_and_once_it_is_measured() -> None:
+    net = GraspNet(SMALL)
+    size, ticks = Size(1, 32, 1), []
+    rules = {name: RULES[name]() for name in ("backprop", "spsa")}
+    rows = costs(net, rules, batch_of(SMALL, size, 0), size, 3, 0, tick=lambda: ticks.append(1))
+    assert [row.rule for row in rows] == list(rules)
+    assert len(ticks) == len(rules) * (3 + 1)
 
 
 def test_a_fresh_process_tells_its_growth(weights_file: Path) -> None:
